@@ -1,0 +1,158 @@
+"""Who may make a call: model, tier, credit and limit, in this order (the key and the body's form were checked before).
+
+Source: api-reference#errors-rate-limits; the order: docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+from gateway import body, estimate, pricing
+from gateway.accounts import Key
+from gateway.attempts import Call
+from gateway.errors import Header, InvalidRequest, NoAccess, NoCredit, TooManyRequests, UnknownModel, shown
+from gateway.ledger.book import HoldRecord
+from gateway.ledger.transfers import InsufficientCredits
+from gateway.limits import Window
+from gateway.services import Services
+from gateway.wire import Wire
+from schemas import catalogue
+from schemas.catalogue import UC_PER_CREDIT, UC_PER_USD, Model
+
+HOLD_SPARE_MS = 60_000  # between the latest end of a call and the deadline of its hold
+EXHAUSTED_MAX = 10_000  # remembered windows
+PLACE = {
+    "chat": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "images": "/v1/images/generations",
+    "videos": "/v1/videos/generations",
+    "audio": "/v1/audio/generations",
+}
+
+
+def available_models() -> list[str]:
+    """The ids a caller may ask for, in the order of the reference."""
+    return list(catalogue.MODELS)
+
+
+def find_model(name: str, wire: Wire) -> Model:
+    """The model (or what the alias stands for), which must belong to this wire. Raises UnknownModel, InvalidRequest."""
+    model = catalogue.find(name) if len(name) <= body.MODEL_LENGTH_MAX else None
+    if model is None:
+        message = f"There is no model {shown(name)!r}; `available_models` lists those there are."
+        raise UnknownModel(message, available_models())
+    if wire.name not in model.endpoints:
+        places = [PLACE[endpoint] for endpoint in PLACE if endpoint in model.endpoints]
+        sort = "an Anthropic" if "messages" in model.endpoints else f"{article(model.kind)} {model.kind}"
+        hint = f"; use {places[0]} instead" if places else ""
+        raise InvalidRequest(f"{model.id} is {sort} model and is not served on {wire.endpoint}{hint}.")
+    return model
+
+
+def article(kind: str) -> str:
+    """a or an."""
+    return "an" if kind[:1] in "aeio" or kind == "llm" else "a"
+
+
+async def admit(services: Services, key: Key, call: Call) -> tuple[HoldRecord, Window]:
+    """Lets a call in: its hold, and what the limiter said. Raises NoAccess, NoCredit, TooManyRequests."""
+    await check_tier(services, key, call.model)
+    cls = call.wire.limit_class
+    window = await known_window(services, key, call, cls)
+    hold = await take_hold(services, key, call)
+    if window is None:
+        window = count(services, key, cls)
+    if not window.admitted:
+        await services.money.release(hold, "rate limit")
+        raise over_limit(window, cls)
+    return hold, window
+
+
+async def check_tier(services: Services, key: Key, model: Model) -> None:
+    """Raises NoAccess unless the user's cumulative top-up unlocks the model."""
+    if not model.min_top_up_uc:
+        return
+    balance = await services.money.balance(key.user_id)
+    if balance.topped_up_uc < model.min_top_up_uc:
+        due, got = model.min_top_up_uc / UC_PER_USD, balance.topped_up_uc / UC_PER_USD
+        raise NoAccess(f"{model.id} needs a cumulative top-up of ${due:.2f}; yours is ${got:.2f}.")
+
+
+async def take_hold(services: Services, key: Key, call: Call) -> HoldRecord:
+    """Sets aside the most that the call may cost. Raises NoCredit."""
+    try:
+        return await services.money.hold(
+            user_id=key.user_id,
+            amount_uc=bound_uc(call),
+            minimum_uc=pricing.MINIMUM_BALANCE_UC,
+            request_id=call.exchange.request_id,
+            deadline_ms=services.clock.now_ms() + hold_ms(services),
+        )
+    except InsufficientCredits as error:
+        raise no_credit(error.available_uc, error.needed_uc) from None
+
+
+def bound_uc(call: Call) -> int:
+    """The most that the call may cost, in microcredits."""
+    wanted = call.wanted
+    input_bound = estimate.input_bound(call.raw, call.fields)
+    return pricing.hold_uc(call.model, input_bound, estimate.output_bound(wanted.limit, wanted.answers, call.model))
+
+
+def hold_ms(services: Services) -> int:
+    """How long a hold stands before it expires by itself."""
+    return round(services.config.total_timeout_s * 1000) + HOLD_SPARE_MS
+
+
+def no_credit(available_uc: int, needed_uc: int) -> NoCredit:
+    """The 402, with both sums."""
+    have, need = available_uc / UC_PER_CREDIT, needed_uc / UC_PER_CREDIT
+    return NoCredit(f"Not enough credits: {have:.2f} available, {need:.2f} needed for this request.")
+
+
+def count(services: Services, key: Key, cls: str) -> Window:
+    """Counts a request against its hour, if there is room."""
+    window = services.limiter.admit(key.user_id, cls, key.limits[cls], services.clock.now_s())
+    if not window.admitted:
+        remember(services, (key.user_id, cls), window.reset_s)
+    return window
+
+
+def remember(services: Services, whose: tuple[str, str], reset_s: int) -> None:
+    """Notes that a window is full."""
+    exhausted = services.exhausted
+    if len(exhausted) >= EXHAUSTED_MAX:
+        now_s = services.clock.now_s()
+        services.exhausted = {who: until_s for who, until_s in exhausted.items() if until_s > now_s}
+    services.exhausted[whose] = reset_s
+
+
+async def known_window(services: Services, key: Key, call: Call, cls: str) -> Window | None:
+    """What the limiter says if the user's hour is known to be full; else None, to be asked later.
+
+    So that a flood of refused requests writes nothing to the ledger. Raises NoCredit, TooManyRequests.
+    """
+    if services.exhausted.get((key.user_id, cls), 0) <= services.clock.now_s():
+        return None
+    window = count(services, key, cls)
+    if window.admitted:  # the limit was raised meanwhile
+        return window
+    available_uc = (await services.money.balance(key.user_id)).available_uc
+    needed_uc = max(bound_uc(call), pricing.MINIMUM_BALANCE_UC)
+    if available_uc < needed_uc:
+        raise no_credit(available_uc, needed_uc)
+    raise over_limit(window, cls)
+
+
+def over_limit(window: Window, cls: str) -> TooManyRequests:
+    """The 429, with its headers."""
+    retry_after = (b"retry-after", b"%d" % window.retry_after_s)
+    message = f"Rate limit reached: {window.limit} {cls} requests an hour. Try again in {window.retry_after_s} s."
+    return TooManyRequests(message, [*rate_headers(window), retry_after])
+
+
+def rate_headers(window: Window) -> list[Header]:
+    """The three headers of every response that went through the limiter."""
+    return [
+        (b"x-ratelimit-limit", b"%d" % window.limit),
+        (b"x-ratelimit-remaining", b"%d" % window.remaining),
+        (b"x-ratelimit-reset", b"%d" % window.reset_s),
+    ]

@@ -1,0 +1,231 @@
+"""One admitted call and its attempts: asks one target after another until one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway import chain, edge, scrub, splice
+from gateway.billing import Ending
+from gateway.breaker import Breaker
+from gateway.chain import Failure, Step, Verdict
+from gateway.config import Upstream
+from gateway.errors import AllUpstreamsFailed, BodyTooLarge, ClientError, GatewayError, InvalidRequest
+from gateway.upstreams import problems
+from gateway.upstreams.reading import Told, Whole
+from gateway.upstreams.transport import Reply, Request, TransportError, read_all
+from gateway.wire import Wanted, Wire
+from schemas.catalogue import Model
+
+if TYPE_CHECKING:
+    from gateway.exchange import Exchange
+    from gateway.services import Services
+
+ERROR_BODY_S = 5.0  # what an upstream may take to send the body of an error
+
+
+class Call:
+    """Everything known about one call, from its admission to its settle."""
+
+    __slots__ = (
+        "asked",
+        "body",
+        "breaker",
+        "delivered_bytes",
+        "exchange",
+        "failure",
+        "fields",
+        "mended",
+        "model",
+        "raw",
+        "reply",
+        "requested_model",
+        "run",
+        "services",
+        "told",
+        "ttft_ms",
+        "upstream",
+        "upstreams",
+        "wanted",
+        "wire",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        services: Services,
+        exchange: Exchange,
+        wire: Wire,
+        model: Model,
+        requested_model: str,
+        fields: Mapping[str, Any],
+        raw: bytes,
+        wanted: Wanted,
+    ) -> None:
+        self.services = services
+        self.exchange = exchange
+        self.wire = wire
+        self.model = model
+        self.requested_model = requested_model
+        self.fields = fields
+        self.raw = raw
+        self.body = wire.upstream_body(raw, fields, wanted)
+        self.wanted = wanted
+        self.upstreams = services.chain_of(model.id)
+        targets = [name for name, upstream in self.upstreams.items() if upstream.dialect == wire.dialect]
+        self.run = chain.Run(targets, services.policy, partial(allows, services, model.id))
+        self.upstream: Upstream | None = None  # of the present attempt, or the last
+        self.breaker: Breaker | None = None  # of the present attempt, while it has no verdict
+        self.reply: Reply | None = None
+        self.asked = False  # an upstream has been sent the request and has not refused it
+        self.mended: set[str] = set()  # what has been mended in the body
+        self.failure: Failure | None = None
+        self.told = Told()
+        self.delivered_bytes = 0
+        self.ttft_ms: int | None = None
+
+    def first(self) -> Step | None:
+        """The first attempt."""
+        return self.run.first()
+
+    def after(self, failure: Failure) -> Step | None:
+        """Closes a failed attempt and gives the next one; None when the call has failed."""
+        self.failure = failure
+        self.lost(failure)
+        if failure.flaw is not None and failure.flaw not in self.mended:
+            self.mended.add(failure.flaw)
+            mended = self.wire.mended(self.body, failure.flaw)
+            if mended != self.body:
+                self.body = mended
+                return self.run.again()
+        return self.run.after(failure, edge.jitter())
+
+    async def open(self, step: Step) -> Reply | Failure:
+        """Sends the request of an attempt: the reply once the head of a success has come, or the failure."""
+        services = self.services
+        upstream = self.upstream = self.upstreams[step.target]
+        self.breaker = services.breakers.of(upstream.name, self.model.id)
+        self.breaker.begin(services.clock.monotonic())
+        services.metrics.attempts[upstream.name] += 1
+        config = services.config
+        self.asked = True
+        try:
+            reply = await services.transport.send(
+                self.request(upstream), config.connect_timeout_s, config.first_byte_timeout_s
+            )
+        except TransportError as error:
+            return Failure(Verdict.RETRY, error.message)
+        self.reply = reply
+        if 200 <= reply.status < 300:
+            return reply
+        body = await error_body(reply)
+        return problems.http_failure(reply.status, reply.headers, body, services.clock.now_ms() / 1000)
+
+    def request(self, upstream: Upstream) -> Request:
+        """The request for one upstream."""
+        body = self.body
+        name = upstream.model(self.model.id)
+        if name != self.fields["model"]:
+            body = splice.set_member(body, "model", orjson.dumps(name))
+        headers = self.wire.upstream_headers(upstream.key, self.exchange.headers)
+        return Request(upstream.base_url + self.wire.path, headers, body)
+
+    async def whole(self, step: Step) -> Whole | Failure:
+        """One attempt at an answer that is not a stream."""
+        reply = await self.open(step)
+        if isinstance(reply, Failure):
+            return reply
+        try:
+            body = await read_all(reply, self.services.config.idle_timeout_s)
+        except TransportError as error:
+            return problems.broken(error.message)
+        if is_stream(body):
+            return self.wire.assemble(body)
+        return self.wire.read_whole(body)
+
+    def won(self) -> None:
+        """The present attempt gave its answer."""
+        if self.breaker is not None:
+            self.breaker.succeed()
+            self.breaker = None
+
+    def lost(self, failure: Failure) -> None:
+        """The present attempt failed."""
+        self.close()
+        self.asked = False
+        if self.breaker is None:
+            return
+        if failure.verdict is Verdict.STOP:
+            self.breaker.succeed()
+        else:
+            self.services.metrics.failures[self.upstream.name if self.upstream else ""] += 1
+            self.breaker.fail(self.services.clock.monotonic(), failure.retry_after_s)
+        self.breaker = None
+
+    def close(self) -> None:
+        """Lets go of the upstream: it sees the connection close unless its answer was read to the end."""
+        if self.reply is not None:
+            self.reply.close()
+            self.reply = None
+
+    def abandon(self) -> None:
+        """Ends the present attempt without a verdict on its target."""
+        self.close()
+        if self.breaker is not None:
+            self.breaker.give_up()
+            self.breaker = None
+
+    def error(self) -> GatewayError:
+        """The error of a call whose attempts have failed."""
+        return failed(self.requested_model, self.failure, self.secrets())
+
+    def safe(self, message: str) -> str:
+        """A message of an upstream, fit for the caller."""
+        return scrub.message(message, self.secrets())
+
+    def secrets(self) -> Sequence[str]:
+        """What no message may hold: the keys and the addresses of all upstreams."""
+        return self.services.secrets
+
+    def ending(self, error: GatewayError) -> Ending:
+        """The (free) ending of a call that failed before any content."""
+        return Ending("failed" if isinstance(error, ClientError) else "upstream_failed", error.status)
+
+
+def allows(services: Services, model_id: str, target: str) -> bool:
+    """Whether the target's breaker lets an attempt through."""
+    breaker = services.breakers.of(target, model_id)
+    return breaker.open_until is None or breaker.allows(services.clock.monotonic())
+
+
+def failed(model: str, failure: Failure | None, secrets: Sequence[str]) -> GatewayError:
+    """The error the caller sees: a refusal of the request itself is passed on, everything else is a 502."""
+    if failure is None:
+        return AllUpstreamsFailed(f"All upstreams failed for {model}: there is none")
+    message = scrub.message(failure.message, secrets)
+    if failure.verdict is Verdict.STOP:
+        return BodyTooLarge(message) if failure.status == 413 else InvalidRequest(message)
+    headers = []
+    if failure.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % max(1, -int(-failure.retry_after_s // 1))))
+    return AllUpstreamsFailed(f"All upstreams failed for {model}: {message}", headers)
+
+
+async def error_body(reply: Reply) -> bytes:
+    """As much of an error's body as comes soon; the message is worth little waiting."""
+    pieces: list[bytes] = []
+    size = 0
+    with suppress(TimeoutError, TransportError):
+        while size < problems.BODY_BYTES_READ and (piece := await reply.read(ERROR_BODY_S)):
+            pieces.append(piece)
+            size += len(piece)
+    return b"".join(pieces)
+
+
+def is_stream(body: bytes) -> bool:
+    """Whether a body is server-sent events, whatever its content type says."""
+    head = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return head.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))

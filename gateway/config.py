@@ -1,0 +1,220 @@
+"""The gateway's options: defaults (`gateway.yaml`) < a file < environment (`WINDTUNNEL_GATEWAY_<KEY>`) < flags.
+
+Every value is checked here, once; a wrong one is told as what came and what was due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+DEFAULTS_FILE: Final = Path(__file__).parent / "gateway.yaml"
+ENVIRONMENT_PREFIX: Final = "WINDTUNNEL_GATEWAY_"
+DIALECTS: Final = ("openai_chat", "anthropic_messages")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+class ConfigError(ValueError):
+    """The configuration is wrong (the operator's fault)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider as the gateway sees it."""
+
+    name: str
+    dialect: str
+    base_url: str  # without a slash at the end; the dialect's own path is appended
+    key: str = field(default="", repr=False)
+    region: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)  # our model id -> this upstream's, where they differ
+
+    def model(self, model_id: str) -> str:
+        """What this upstream calls a model of ours."""
+        return self.models.get(model_id, model_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All options. Units are in the names."""
+
+    database: str
+    admin_token: str | None
+    upstreams: Mapping[str, Upstream]
+    chains: Mapping[str, Sequence[str]]
+    keepalive_s: float = 15
+    first_byte_timeout_s: float = 60
+    idle_timeout_s: float = 60
+    finish_grace_s: float = 5
+    total_timeout_s: float = 600
+    connect_timeout_s: float = 5
+    retries: int = 1
+    backoff_ms: float = 250
+    retry_after_max_s: float = 2
+    breaker_failures: int = 5
+    breaker_cooldown_s: float = 30
+    drain_s: float = 30
+    max_body_bytes: int = 32 * 1024 * 1024
+    test_clock: bool = False
+    log_level: str = "warning"
+
+    def chain(self, model_id: str) -> tuple[Upstream, ...]:
+        """The upstreams of a model in the order they are tried; empty where no pattern fits."""
+        for pattern, names in self.chains.items():
+            if fnmatchcase(model_id, pattern):
+                return tuple(self.upstreams[name] for name in names)
+        return ()
+
+
+POSITIVE: Final = frozenset(
+    {"keepalive_s", "first_byte_timeout_s", "idle_timeout_s", "total_timeout_s", "connect_timeout_s"}
+)
+OPTIONS: Final = {option.name: str(option.type) for option in fields(Config)}
+
+
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    providers: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Config:
+    """The configuration. `flags` that are None are not given; `providers` is a fleet's list. Raises ConfigError."""
+    values = read_file(DEFAULTS_FILE)
+    if file is not None:
+        for name, value in read_file(file).items():
+            known(name, str(file))
+            if name == "upstreams":
+                value = {**values["upstreams"], **mapping(value, f"{file}: upstreams")}
+            values[name] = value
+    for name, text in (environment or {}).items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            option = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            known(option, name)
+            values[option] = from_text(option, text, name)
+    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    return build(values, providers or {})
+
+
+def build(values: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> Config:
+    """The checked Config of raw values."""
+    checked: dict[str, Any] = {}
+    for name, type_ in OPTIONS.items():
+        if name in values and name not in ("upstreams", "chains"):
+            checked[name] = scalar(name, type_, values[name])
+    upstreams = {
+        name: upstream(str(name), mapping(row, f"upstreams.{name}"), providers)
+        for name, row in mapping(values.get("upstreams"), "upstreams").items()
+    }
+    chains = {
+        str(pattern): chain(str(pattern), names, upstreams)
+        for pattern, names in mapping(values.get("chains"), "chains").items()
+    }
+    return Config(upstreams=upstreams, chains=chains, **checked)
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """A YAML file's top mapping."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        data = yaml.load(file.read_bytes(), Loader=loader)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    return dict(mapping({} if data is None else data, str(file)))
+
+
+def known(name: str, where: str) -> None:
+    """Raises ConfigError unless `name` is an option."""
+    if name not in OPTIONS:
+        raise ConfigError(f"{where}: unknown option {name!r}; known are {', '.join(OPTIONS)}")
+
+
+def mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """`value`, which must be a mapping."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: got {value!r}, a mapping was due")
+    return value
+
+
+def from_text(name: str, text: str, where: str) -> Any:
+    """The value of an environment variable: YAML where the option is no plain text."""
+    if OPTIONS[name].startswith("str"):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{where}: got {text!r}, {OPTIONS[name]} was due") from None
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """(option, value) of `KEY=VALUE`."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: KEY=VALUE was due")
+    known(name, "--set")
+    return name, from_text(name, value, f"--set {name}")
+
+
+def scalar(name: str, type_: str, value: Any) -> Any:
+    """One plain option, checked."""
+    if type_ == "bool":
+        good = isinstance(value, bool)
+    elif type_ in ("int", "float"):
+        numbers = int if type_ == "int" else (int, float)
+        good = isinstance(value, numbers) and not isinstance(value, bool) and 0 <= value < 1e12
+        good = good and not (name in POSITIVE and value <= 0)
+    else:
+        good = isinstance(value, str) or (value is None and "None" in type_)
+    if name == "log_level" and value not in LOG_LEVELS:
+        raise ConfigError(f"log_level: got {value!r}, one of {', '.join(LOG_LEVELS)} was due")
+    if name in ("breaker_failures", "max_body_bytes") and good:
+        good = value >= 1
+    if not good:
+        due = f"{type_} > 0" if name in POSITIVE else type_
+        raise ConfigError(f"{name}: got {value!r}, {due} was due")
+    return value
+
+
+def upstream(name: str, row: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> Upstream:
+    """One upstream, pointed at the fleet's provider of the same name if there is one."""
+    where = f"upstreams.{name}"
+    wrong = set(row) - {option.name for option in fields(Upstream)} | ({"name"} & set(row))
+    if wrong:
+        raise ConfigError(f"{where}: unknown option {sorted(wrong)[0]!r}")
+    facts = dict(row)
+    if name in providers:
+        facts.update({key: providers[name][key] for key in ("base_url", "key") if key in providers[name]})
+    for option in ("dialect", "base_url"):
+        if not isinstance(facts.get(option), str):
+            raise ConfigError(f"{where}.{option}: got {facts.get(option)!r}, a text was due")
+    if facts["dialect"] not in DIALECTS:
+        raise ConfigError(f"{where}.dialect: got {facts['dialect']!r}, one of {', '.join(DIALECTS)} was due")
+    if not facts["base_url"].startswith(("http://", "https://")):
+        raise ConfigError(f"{where}.base_url: got {facts['base_url']!r}, an http:// or https:// URL was due")
+    for option in ("key", "region"):
+        if not isinstance(facts.get(option, ""), str):
+            raise ConfigError(f"{where}.{option}: got {facts[option]!r}, a text was due")
+    facts["base_url"] = facts["base_url"].rstrip("/")
+    facts["models"] = dict(mapping(facts.get("models", {}), f"{where}.models"))
+    return Upstream(name=name, **facts)
+
+
+def chain(pattern: str, names: Any, upstreams: Mapping[str, Upstream]) -> tuple[str, ...]:
+    """One chain: known upstreams, all of one dialect, each once."""
+    where = f"chains.{pattern}"
+    if not isinstance(names, list) or not names:
+        raise ConfigError(f"{where}: got {names!r}, a list of upstreams was due")
+    for name in names:
+        if name not in upstreams:
+            raise ConfigError(f"{where}: unknown upstream {name!r}; known are {', '.join(upstreams)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{where}: an upstream is listed twice")
+    if len({upstreams[name].dialect for name in names}) > 1:
+        raise ConfigError(f"{where}: the upstreams speak different dialects")
+    return tuple(names)

@@ -1,0 +1,108 @@
+"""POST /messages and /messages/count_tokens: the Anthropic Messages wire.
+
+Source: api-reference#messages; wire reference, chapter 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from gateway import estimate, llm, splice, sse
+from gateway.body import check_messages, check_object, flag, whole_number
+from gateway.chain import Failure
+from gateway.errors import InvalidRequest, body
+from gateway.exchange import Exchange
+from gateway.pricing import Usage
+from gateway.services import Services
+from gateway.upstreams import anthropic_messages
+from gateway.upstreams.problems import broken, told_failure
+from gateway.upstreams.reading import StreamReader, Told, Whole, count
+from gateway.wire import Wanted, Wire
+
+
+class MessagesWire(Wire):
+    """Messages in, Messages out."""
+
+    name = "messages"
+    endpoint = "/v1/messages"
+    dialect = "anthropic_messages"
+    path = anthropic_messages.PATH
+    keepalive = b'event: ping\ndata: {"type": "ping"}\n\n'
+    terminal = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+    def check(self, fields: Mapping[str, Any]) -> Wanted:
+        check_messages(fields)
+        check_object(fields, "thinking")
+        limit = whole_number(fields, "max_tokens", 0)
+        if limit is None:
+            raise InvalidRequest("`max_tokens` is missing; an integer was due.")
+        return Wanted(flag(fields, "stream"), limit)
+
+    def upstream_headers(self, key: str, caller: Mapping[bytes, bytes]) -> list[tuple[str, str]]:
+        return anthropic_messages.headers(key, caller)
+
+    def reader(self, fields: Mapping[str, Any]) -> StreamReader:
+        return anthropic_messages.MessagesReader(lambda: estimate.input_tokens(fields))
+
+    def with_usage(self, body: bytes, usage: Usage) -> bytes:
+        counts = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        return splice.set_member(body, "usage", orjson.dumps(counts))
+
+    def read_whole(self, body: bytes) -> Whole | Failure:
+        return anthropic_messages.read_whole(body)
+
+    def assemble(self, stream: bytes) -> Whole | Failure:
+        from gateway.upstreams import anthropic_modes
+
+        return anthropic_modes.assemble(stream)
+
+    def disassemble(self, whole: Whole) -> bytes:
+        from gateway.upstreams import anthropic_modes
+
+        return anthropic_modes.disassemble(whole.body)
+
+    def error_frame(self, message: str) -> bytes:
+        return sse.frame(orjson.dumps({"type": "error", **body("api_error", message)}), b"error")
+
+    def mended(self, body: bytes, flaw: str) -> bytes:
+        return anthropic_messages.MENDERS[flaw](body)
+
+
+class CountWire(MessagesWire):
+    """Token counting: a messages body without a limit in, a number out. Free, and counted against no limit."""
+
+    endpoint = "/v1/messages/count_tokens"
+    path = anthropic_messages.COUNT_PATH
+
+    def check(self, fields: Mapping[str, Any]) -> Wanted:
+        check_messages(fields)
+        return Wanted(stream=False, limit=0)
+
+    def read_whole(self, body: bytes) -> Whole | Failure:
+        try:
+            answer = orjson.loads(body)
+        except ValueError:
+            return broken("the upstream's reply is not JSON")
+        if not isinstance(answer, dict) or count(answer.get("input_tokens")) is None:
+            return told_failure(answer, body)
+        return Whole(body, Told(), 0)
+
+    def assemble(self, _stream: bytes) -> Whole | Failure:
+        return broken("the upstream sent a stream instead of a number")
+
+
+WIRE: Final = MessagesWire()
+COUNT_WIRE: Final = CountWire()
+
+
+async def create(services: Services, exchange: Exchange) -> None:
+    """Answers a messages request."""
+    await llm.serve(services, exchange, WIRE)
+
+
+async def count_tokens(services: Services, exchange: Exchange) -> None:
+    """Answers how many tokens a request has."""
+    await llm.serve_free(services, exchange, COUNT_WIRE)

@@ -1,0 +1,181 @@
+"""A call on one of the LLM wires, from its first byte to its settle.
+
+Order of the checks: key (401), body (400), tier (403), credit (402), limit (429). Source: docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gateway import admission, billing, body, idempotency, pricing
+from gateway.accounts import Key
+from gateway.attempts import Call
+from gateway.billing import Bill, Ending
+from gateway.errors import AllUpstreamsFailed, GatewayBug
+from gateway.exchange import Exchange, Stopped
+from gateway.ledger.book import HoldRecord
+from gateway.relay import Answer, StreamAnswer, WholeAnswer
+from gateway.services import Services
+from gateway.upstreams.reading import Whole
+from gateway.usage import UsageRow
+from gateway.wire import Wire
+
+REPLAYED = (b"idempotent-replayed", b"true")
+
+
+async def serve(services: Services, exchange: Exchange, wire: Wire) -> None:
+    """Answers one call. Raises ClientError when it is not admitted."""
+    key = services.key_of(exchange)
+    call = await understand(services, exchange, wire)
+    repeat = idempotency.key_of(exchange.headers.get(b"idempotency-key"))
+    if repeat is None:
+        await answer(services, key, call)
+    else:
+        await answer_once(services, key, call, (key.user_id, repeat))
+
+
+async def understand(services: Services, exchange: Exchange, wire: Wire) -> Call:
+    """Reads and checks the request. Raises InvalidRequest, BodyTooLarge."""
+    raw = await exchange.read_body(services.config.max_body_bytes)
+    fields = body.parse(raw)
+    name = body.model_name(fields)
+    model = admission.find_model(name, wire)
+    return Call(services, exchange, wire, model, name, fields, raw, wire.check(fields))
+
+
+async def answer(services: Services, key: Key, call: Call) -> tuple[Ending, int]:
+    """Admits, makes, settles and answers a call: how it ended, and what it was charged in microcredits."""
+    exchange = call.exchange
+    hold, window = await admission.admit(services, key, call)
+    exchange.extra_headers += admission.rate_headers(window)
+    watch(services, exchange)
+    try:
+        work = StreamAnswer(call) if call.wanted.stream else WholeAnswer(call)
+        ending = await run(services, call, work)
+        bill, charged_uc = await settle(services, key, call, hold, ending)
+        await work.finish(ending, bill)
+    finally:
+        exchange.unwatch()
+        call.close()
+    return ending, charged_uc
+
+
+def watch(services: Services, exchange: Exchange) -> None:
+    """From now on the call's time is bounded, and a hang-up is noticed."""
+    exchange.stop.after(services.config.total_timeout_s)
+    exchange.watch()
+
+
+async def answer_once(services: Services, key: Key, call: Call, whose: idempotency.Whose) -> None:
+    """As `answer`, unless this key was answered before. Raises Conflict."""
+    exchange, replays = call.exchange, services.replays
+    print_ = idempotency.fingerprint(exchange.scope["path"], call.raw)
+    entry = replays.claim(whose, print_, exchange.request_id, services.clock.now_s())
+    if entry.answer is not None:
+        exchange.extra_headers.append(REPLAYED)
+        await exchange.respond(200, entry.answer, entry.content_type)
+        return
+    exchange.record = []
+    charged_uc, ending = 0, None
+    try:
+        ending, charged_uc = await answer(services, key, call)
+    finally:
+        whole = ending is not None and ending.status == "succeeded"
+        if whole or charged_uc:
+            replays.finish(whose, exchange.content_type, b"".join(exchange.record) if whole else None)
+        else:
+            replays.forget(whose)
+
+
+async def run(services: Services, call: Call, work: Answer) -> Ending:
+    """The answer's ending, whatever happens on the way."""
+    try:
+        with call.exchange.stop:
+            return await work.run()
+    except Stopped as stopped:
+        return work.stopped(stopped.reason)
+    except asyncio.CancelledError:  # the server is ending and will not wait any longer
+        return work.stopped("timeout")
+    except Exception as error:
+        services.report(error, call.exchange)
+        call.abandon()
+        work.error = GatewayBug("Something went wrong in the gateway.")
+        return Ending("failed", 500)
+
+
+async def settle(services: Services, key: Key, call: Call, hold: HoldRecord, ending: Ending) -> tuple[Bill, int]:
+    """Charges what the ending costs and logs it; the bill and the charge in microcredits, once that is durable."""
+    bill = billing.bill(ending, call.fields)
+    price_uc = pricing.price_uc(call.model, bill.usage)
+    row = usage_row(key, call, ending, bill)
+    try:
+        settled = await services.money.settle(hold, charge_uc=price_uc, row=row)
+    except asyncio.CancelledError:  # once more: settling twice moves nothing twice
+        settled = await services.money.settle(hold, charge_uc=price_uc, row=row)
+    services.metrics.charged_uc += settled.charged_uc
+    services.metrics.tokens["input"] += bill.usage.input_tokens
+    services.metrics.tokens["output"] += bill.usage.output_tokens
+    if services.log.wants("info"):
+        services.log.write("info", "call", **call_facts(row, settled.charged_uc))
+    return bill, settled.charged_uc
+
+
+def usage_row(key: Key, call: Call, ending: Ending, bill: Bill) -> UsageRow:
+    """The log row of a call."""
+    exchange, usage = call.exchange, bill.usage
+    return UsageRow(
+        request_id=exchange.request_id,
+        user_id=key.user_id,
+        key_id=key.id,
+        created_at_ms=exchange.created_at_ms,
+        endpoint=call.wire.endpoint,
+        model=call.model.id,
+        requested_model=call.requested_model,
+        status=ending.status,
+        status_code=ending.status_code,
+        latency_ms=exchange.elapsed_ms(),
+        stream=call.wanted.stream,
+        upstream=None if call.upstream is None else call.upstream.name,
+        ttft_ms=call.ttft_ms,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        estimated=bill.estimated,
+        attempts=call.run.attempts,
+    )
+
+
+def call_facts(row: UsageRow, charged_uc: int) -> dict[str, Any]:
+    """A log row for the structured log."""
+    return {**row._asdict(), "charged_uc": charged_uc}
+
+
+async def serve_free(services: Services, exchange: Exchange, wire: Wire) -> None:
+    """Answers a call that costs nothing and counts against no limit. Raises ClientError, AllUpstreamsFailed."""
+    services.key_of(exchange)
+    call = await understand(services, exchange, wire)
+    watch(services, exchange)
+    try:
+        with exchange.stop:
+            whole = await ask_free(call)
+    except Stopped as stopped:
+        call.abandon()
+        if stopped.reason == "client_closed":
+            return
+        raise AllUpstreamsFailed(f"All upstreams failed for {call.requested_model}: no answer in time") from None
+    finally:
+        exchange.unwatch()
+        call.close()
+    await exchange.respond(200, whole.body)
+
+
+async def ask_free(call: Call) -> Whole:
+    """The first good answer of the chain."""
+    work = WholeAnswer(call)
+    await work.run()
+    if work.error is not None:
+        raise work.error
+    return Whole(work.body, call.told, 0)

@@ -1,0 +1,80 @@
+"""What differs between the wires that calls come in on. One subclass per endpoint; everything else is shared.
+
+Here the client's wire and the upstream's dialect are the same format, so payloads pass through byte for byte.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from gateway.chain import Failure
+from gateway.pricing import Usage
+from gateway.upstreams.reading import StreamReader, Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request body asks for, as far as the gateway must know."""
+
+    stream: bool
+    limit: int | None  # output tokens of one answer, if the caller set a limit
+    answers: int = 1
+
+
+class Wire(ABC):
+    """One client wire."""
+
+    name: ClassVar[str]  # of the catalogue's endpoints
+    endpoint: ClassVar[str]  # the documented path, as the usage log shows it
+    dialect: ClassVar[str]  # of the upstreams
+    path: ClassVar[str]  # below an upstream's base URL
+    limit_class: ClassVar[str] = "chat"
+    keepalive: ClassVar[bytes]  # sent while a stream is silent
+    terminal: ClassVar[bytes]  # the frame that ends a stream
+
+    @abstractmethod
+    def check(self, fields: Mapping[str, Any]) -> Wanted:
+        """Validates the body. Raises InvalidRequest."""
+
+    @abstractmethod
+    def upstream_headers(self, key: str, caller: Mapping[bytes, bytes]) -> list[tuple[str, str]]:
+        """The headers of the request to an upstream."""
+
+    def upstream_body(self, raw: bytes, _fields: Mapping[str, Any], _wanted: Wanted) -> bytes:
+        """The body for the upstreams (`model` is set later, for each)."""
+        return raw
+
+    @abstractmethod
+    def reader(self, fields: Mapping[str, Any]) -> StreamReader:
+        """A new reader of one stream; `fields` is the request, for what the upstream does not count."""
+
+    @abstractmethod
+    def with_usage(self, body: bytes, usage: Usage) -> bytes:
+        """A whole reply with the usage that its upstream did not tell."""
+
+    @abstractmethod
+    def read_whole(self, body: bytes) -> Whole | Failure:
+        """Reads a reply that is not a stream."""
+
+    @abstractmethod
+    def assemble(self, stream: bytes) -> Whole | Failure:
+        """The whole reply that a stream amounts to: for an upstream that streams without being asked."""
+
+    @abstractmethod
+    def disassemble(self, whole: Whole) -> bytes:
+        """A stream, as an upstream would send it, that amounts to a whole reply: for one that did not stream."""
+
+    def usage_frame(self, _reader: StreamReader, _usage: Usage) -> bytes:
+        """The usage event that a stream lacks, b"" where it has one (or the wire needs none)."""
+        return b""
+
+    @abstractmethod
+    def error_frame(self, message: str) -> bytes:
+        """The event that ends a stream in failure."""
+
+    def mended(self, body: bytes, _flaw: str) -> bytes:
+        """The body without the flaw that an upstream refused it for; the same body if there is nothing to be done."""
+        return body

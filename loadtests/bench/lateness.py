@@ -1,0 +1,94 @@
+"""How late the fleet sends when it has many paced streams at once: by its own account and by its client's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+from loadtests import jsonhttp, processes
+from loadtests.bench.client import Shot, Stream, cpu
+from loadtests.bench.subjects import PATH, body, headers
+from loadtests.errors import Unmeasurable
+
+STREAMS = 500
+GAP_MS = 50  # 20 tokens a second
+TOKENS = 100  # a token is a frame on this wire, so a stream lasts five seconds
+SPREAD_S = 1.0  # over which the streams begin
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """Actual minus planned send time, in milliseconds."""
+
+    streams: int
+    tokens_s: float  # of one stream
+    fleet: dict[str, float]  # frames, p50_ms, p99_ms, max_ms by the fleet's own account
+    client: dict[str, float]  # the same as seen by the client, each stream from its own most punctual frame
+    fleet_cpu: float  # share of one core
+    client_cpu: float
+
+
+async def measure(folder: Path, streams: int = STREAMS, tokens: int = TOKENS) -> Lateness:
+    """Open the streams on a fleet of their own, spread over a second, and read every frame."""
+    with processes.fleet(folder, name="paced") as fleet:
+        told = fleet.told["fleet"]
+        provider = told["providers"]["openai"]
+        text = f"[[answer: tokens={tokens}]] [[fault: latency ttft_ms={GAP_MS} gap_ms={GAP_MS}]] Count slowly."
+        shot = Shot.post(
+            provider["base_url"] + PATH["chat"], headers("chat", provider["key"]), body("chat", "sse", text)
+        )
+        loop = asyncio.get_running_loop()
+        before_s, client_before_s, started = fleet.cpu_s(), cpu(), time.perf_counter()
+        opened: list[Stream] = []
+        for i in range(streams):
+            await asyncio.sleep(max(0.0, started + i * SPREAD_S / streams - time.perf_counter()))
+            _, stream = await loop.create_connection(lambda: Stream(shot.data), shot.host, shot.port)
+            opened.append(stream)
+        await _ended(opened, tokens)
+        wall_s = time.perf_counter() - started
+        fleet_cpu, client_cpu = (fleet.cpu_s() - before_s) / wall_s, (cpu() - client_before_s) / wall_s
+        by_fleet = await asyncio.to_thread(jsonhttp.call, "GET", f"{told['control_url']}/lateness")
+    return Lateness(streams, 1000 / GAP_MS, by_fleet, seen(opened, tokens), fleet_cpu, client_cpu)
+
+
+async def _ended(opened: list[Stream], tokens: int) -> None:
+    try:
+        async with asyncio.timeout(3 * tokens * GAP_MS / 1000 + 10):
+            for stream in opened:
+                await stream.done.wait()
+    except TimeoutError:
+        left = sum(not stream.done.is_set() for stream in opened)
+        raise Unmeasurable(f"{left} of {len(opened)} paced streams did not end in time") from None
+
+
+def seen(opened: Iterable[Stream], tokens: int) -> dict[str, float]:
+    """Lateness by the client's clock: each frame against the pace, from the stream's own most punctual frame."""
+    histogram = HdrHistogram(1, 3_600_000_000, 3)
+    for stream in opened:
+        late = offsets(stream.arrivals, tokens)
+        punctual = min(late, default=0.0)
+        for each in late:
+            histogram.record_value(max(1, round((each - punctual) * 1e6)))
+    return summary(histogram)
+
+
+def offsets(arrivals: list[tuple[int, float]], tokens: int) -> list[float]:
+    """When each content frame came, less the pace: constant for a punctual stream."""
+    frames = [(event, when) for event, when in arrivals if 2 <= event <= tokens]
+    return [when - event * GAP_MS / 1000 for event, when in frames]
+
+
+def summary(histogram: Any) -> dict[str, float]:
+    """As the fleet's own account has it."""
+    return {
+        "frames": histogram.get_total_count(),
+        "p50_ms": histogram.get_value_at_percentile(50) / 1000,
+        "p99_ms": histogram.get_value_at_percentile(99) / 1000,
+        "max_ms": histogram.get_max_value() / 1000,
+    }

@@ -1,0 +1,73 @@
+"""Answers and events a second, in rounds that take turns: A B C A B C, so that noise meets everyone alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from statistics import median
+
+from loadtests.bench.client import Tally, closed_loop
+from loadtests.bench.subjects import DIALECTS, MODES, SUBJECTS, Cell, Question
+
+CONNECTIONS = {"json": 32, "sse": 16}
+TARGETS = {("json", "fleet"): 0.7, ("sse", "fleet"): 3.0, ("json", "gateway"): 0.10}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One cell's figures, medians over the rounds; `ratio` is that of each round to the bare application."""
+
+    cell: Cell
+    answers_s: float
+    events_s: float  # 0.0 for JSON
+    ratio: float
+    target: float | None
+    ratio_cpu: float  # the same for each second of the server's own processor time: steadier on a busy machine
+    client_cpu: float  # share of one core
+    server_cpu: float
+
+    @property
+    def reached(self) -> bool | None:
+        return None if self.target is None else self.ratio >= self.target
+
+
+async def measure(
+    asked: Mapping[Cell, Question], rounds: int, window_s: float, tell: Callable[[str], None]
+) -> list[Rate]:
+    """Every cell's rate, from `rounds` rounds of `window_s` each."""
+    tallies: dict[Cell, list[Tally]] = {cell: [] for cell in asked}
+    for turn in range(rounds):
+        for dialect, mode, subject in product(DIALECTS, MODES, SUBJECTS):
+            cell = Cell(dialect, mode, subject)
+            question = asked[cell]
+            tell(f"round {turn + 1} of {rounds}: {dialect} {mode} {subject}")
+            tallies[cell].append(await closed_loop(question.shot, CONNECTIONS[mode], window_s, question.server.cpu_s))
+    return [_rate(cell, asked, tallies) for cell in sorted(asked, key=_order)]
+
+
+def _order(cell: Cell) -> tuple[int, int, int]:
+    return MODES.index(cell.mode), DIALECTS.index(cell.dialect), SUBJECTS.index(cell.subject)
+
+
+def _rate(cell: Cell, asked: Mapping[Cell, Question], tallies: Mapping[Cell, list[Tally]]) -> Rate:
+    own, bare = tallies[cell], tallies[Cell(cell.dialect, cell.mode, "bare")]
+    answers_s = median(tally.per_s for tally in own)
+    events = asked[cell].events
+    # A gateway may add an event (usage) to a stream: events are compared with events, answers with answers.
+    scale = events / asked[Cell(cell.dialect, cell.mode, "bare")].events if events else 1.0
+    return Rate(
+        cell,
+        answers_s,
+        answers_s * events,
+        median(mine.per_s * scale / theirs.per_s for mine, theirs in zip(own, bare, strict=True)),
+        TARGETS.get((cell.mode, cell.subject)),
+        median(per_cpu_s(mine) * scale / per_cpu_s(theirs) for mine, theirs in zip(own, bare, strict=True)),
+        median(tally.client_cpu_s / tally.wall_s for tally in own),
+        median(tally.server_cpu_s / tally.wall_s for tally in own),
+    )
+
+
+def per_cpu_s(tally: Tally) -> float:
+    """Answers for each second of the server's processor time, which is told in hundredths."""
+    return tally.answers / max(tally.server_cpu_s, 0.01)

@@ -1,0 +1,275 @@
+"""The control API of a running fleet, under /__fleet: scenario, rules, journal, clock and lateness. It speaks JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from simulator import scenario, shapes
+from simulator.clock import ClockError
+from simulator.faults import Flaw, Flawed
+from simulator.fleet import Fleet
+from simulator.journal import Journal, Query
+from simulator.lateness import Lateness
+from simulator.scenario import Scenario
+
+PREFIX = "/__fleet"
+OPENAPI = Path(__file__).parent / "control_openapi.yaml"
+BODY_BYTES_MAX = 4 << 20
+WAIT_MS_MAX = 120_000
+
+
+def package_version() -> str:
+    """The distribution's version; "0" when it is not installed."""
+    try:
+        return version("windtunnel")
+    except PackageNotFoundError:
+        return "0"
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document of this API, as served."""
+    document: dict[str, Any] = yaml.safe_load(OPENAPI.read_text("utf-8"))
+    document["info"]["version"] = package_version()
+    return document
+
+
+def reply(content: object, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
+
+
+class Refusal(Exception):
+    """A control request that is wrong."""
+
+    def __init__(self, message: str, flaws: list[Flaw] | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+        self.content: dict[str, Any] = {"error": {"message": message}}
+        if flaws:
+            self.content["error"]["problems"] = [flaw._asdict() for flaw in flaws]
+
+
+class Control:
+    """The API over one fleet."""
+
+    def __init__(self, fleet: Fleet, journal: Journal, lateness: Lateness, describe: Callable[[], object]) -> None:
+        """`describe` gives what the ready line tells of the providers."""
+        self._fleet = fleet
+        self._journal = journal
+        self._lateness = lateness
+        self._describe = describe
+        self._scenario: Scenario | None = None
+        self._scenario_since_ms = 0.0
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        routes = [
+            Route(PREFIX + path, handler, methods=[method]) for (method, path), handler in self.handlers().items()
+        ]
+        handlers: Mapping[Any, Any] = {Refusal: _refused, HTTPException: _not_here, Exception: _failed}
+        return Starlette(routes=routes, exception_handlers=handlers)
+
+    def handlers(self) -> dict[tuple[str, str], Callable[[Request], Awaitable[Response]]]:
+        """Every route."""
+        return {
+            ("GET", "/health"): self.health,
+            ("GET", "/providers"): self.providers,
+            ("GET", "/scenario"): self.get_scenario,
+            ("PUT", "/scenario"): self.put_scenario,
+            ("DELETE", "/scenario"): self.delete_scenario,
+            ("GET", "/faults"): self.get_faults,
+            ("POST", "/faults"): self.post_faults,
+            ("DELETE", "/faults"): self.delete_faults,
+            ("DELETE", "/faults/{id}"): self.delete_fault,
+            ("GET", "/journal"): self.get_journal,
+            ("DELETE", "/journal"): self.delete_journal,
+            ("GET", "/clock"): self.get_clock,
+            ("POST", "/clock"): self.post_clock,
+            ("GET", "/lateness"): self.get_lateness,
+            ("POST", "/reset"): self.post_reset,
+            ("GET", "/openapi.json"): self.get_openapi,
+        }
+
+    def set_scenario(self, found: Scenario | None) -> None:
+        """Put a scenario on, or take it off; its timeline begins now."""
+        self._scenario = found
+        self._scenario_since_ms = self._fleet.clock.now_ms()
+        if found is None:
+            self._fleet.plan.set_scenario(())
+        else:
+            ttl_ms = None if found.ttl_s is None else found.ttl_s * 1000
+            self._fleet.plan.set_scenario(found.rules, ttl_ms, found.seed, self._expired)
+
+    def _expired(self) -> None:
+        self._scenario = None
+
+    async def health(self, _: Request) -> Response:
+        """That it lives, and how to repeat what it does."""
+        now_ms = self._fleet.clock.now_ms()
+        return reply({"status": "ok", "version": package_version(), "seed": self._fleet.seed, "now_ms": now_ms})
+
+    async def providers(self, _: Request) -> Response:
+        """Where each provider is and what it takes."""
+        return reply({"providers": self._describe()})
+
+    async def get_scenario(self, _: Request) -> Response:
+        """The scenario that is on."""
+        if self._scenario is None:
+            return reply({"scenario": None})
+        return reply({"scenario": self._scenario.data, "since_ms": self._scenario_since_ms})
+
+    async def put_scenario(self, request: Request) -> Response:
+        """Put a scenario on."""
+        try:
+            found = scenario.parse(await _body(request))
+        except Flawed as error:
+            raise Refusal("The scenario is not sound.", error.flaws) from None
+        self.set_scenario(found)
+        return await self.get_scenario(request)
+
+    async def delete_scenario(self, _: Request) -> Response:
+        """Take the scenario off."""
+        self.set_scenario(None)
+        return reply({"scenario": None})
+
+    async def get_faults(self, _: Request) -> Response:
+        """The rules added and still in force."""
+        return reply({"rules": self._fleet.plan.added()})
+
+    async def post_faults(self, request: Request) -> Response:
+        """Add rules."""
+        data = _json(await _body(request))
+        flaws = shapes.flaws("rules", data)
+        if flaws or not isinstance(data, dict):
+            raise Refusal("The rules are not sound.", flaws)
+        try:
+            rules = scenario.read_rules(data["rules"])
+        except Flawed as error:
+            raise Refusal("The rules are not sound.", error.flaws) from None
+        ttl_s = data.get("ttl_s")
+        ids = self._fleet.plan.add(rules, data["rules"], None if ttl_s is None else ttl_s * 1000)
+        return reply({"ids": ids}, 201)
+
+    async def delete_faults(self, _: Request) -> Response:
+        """Remove all added rules."""
+        self._fleet.plan.remove()
+        return reply({"rules": []})
+
+    async def delete_fault(self, request: Request) -> Response:
+        """Remove one added rule."""
+        rule_id = request.path_params["id"]
+        if not self._fleet.plan.remove(rule_id):
+            raise Refusal(f"No rule {rule_id} is in force.", status=404)
+        return reply({"rules": self._fleet.plan.added()})
+
+    async def get_journal(self, request: Request) -> Response:
+        """Entries, once they are complete or the wait is over."""
+        params = request.query_params
+        unknown = set(params) - {"case", "provider", "since", "limit", "wait_ms", "format"}
+        if unknown:
+            known = "case, provider, since, limit, wait_ms, format"
+            raise Refusal("The query is not sound.", [Flaw(name, "an unknown key", known) for name in sorted(unknown)])
+        since, limit = _whole(params, "since"), _whole(params, "limit")
+        query = Query(params.get("case"), params.get("provider"), since or 0, limit)
+        wait_ms = _whole(params, "wait_ms")
+        if wait_ms:
+            await self._journal.settled(query, min(wait_ms, WAIT_MS_MAX))
+        if params.get("format", "json") not in ("json", "jsonl"):
+            raise Refusal("The query is not sound.", [Flaw("format", repr(params["format"]), "json or jsonl")])
+        if params.get("format") == "jsonl":
+            lines = [orjson.dumps(e.as_json(n), option=orjson.OPT_APPEND_NEWLINE) for n, e in self._journal.find(query)]
+            return Response(b"".join(lines), media_type="application/x-ndjson")
+        found = [entry.as_json(n) for n, entry in self._journal.find(query)]
+        following = found[-1]["n"] + 1 if limit is not None and len(found) == limit and found else self._journal.next_n
+        return reply({"entries": found, "next": following, "dropped": self._journal.dropped})
+
+    async def delete_journal(self, _: Request) -> Response:
+        """Forget all entries."""
+        self._journal.clear()
+        return reply({"entries": [], "next": self._journal.next_n, "dropped": 0})
+
+    async def get_clock(self, _: Request) -> Response:
+        """The fleet's time."""
+        clock = self._fleet.clock
+        return reply({"mode": clock.mode, "now_ms": clock.now_ms(), "scale": clock.scale})
+
+    async def post_clock(self, request: Request) -> Response:
+        """Advance a manual clock."""
+        data = _json(await _body(request))
+        ms = data.get("advance_ms") if isinstance(data, dict) else None
+        if isinstance(ms, bool) or not isinstance(ms, int | float) or ms < 0 or set(data) != {"advance_ms"}:
+            raise Refusal("The body is not sound.", [Flaw("advance_ms", repr(ms), "a number of milliseconds >= 0")])
+        try:
+            self._fleet.clock.advance(ms)
+        except ClockError as error:
+            raise Refusal(str(error)) from None
+        return await self.get_clock(request)
+
+    async def get_lateness(self, _: Request) -> Response:
+        """How late delayed frames left."""
+        return reply(self._lateness.summary())
+
+    async def post_reset(self, _: Request) -> Response:
+        """As new: no scenario, no rules, no attempts counted, no journal."""
+        self.set_scenario(None)
+        self._fleet.reset()
+        self._journal.clear()
+        self._lateness.clear()
+        return reply({"status": "ok"})
+
+    async def get_openapi(self, _: Request) -> Response:
+        """This API's own description."""
+        return reply(openapi())
+
+
+async def _body(request: Request) -> bytes:
+    parts = bytearray()
+    async for part in request.stream():
+        parts += part
+        if len(parts) > BODY_BYTES_MAX:
+            raise Refusal(f"The body is larger than {BODY_BYTES_MAX} bytes.", status=413)
+    return bytes(parts)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refusal("The body is not JSON.", [Flaw("the body", str(error), "JSON")]) from None
+
+
+def _whole(params: Mapping[str, str], name: str) -> int | None:
+    raw = params.get(name)
+    if raw is None:
+        return None
+    if not raw.isdecimal() or len(raw) > 15:
+        raise Refusal("The query is not sound.", [Flaw(name, repr(raw), "a whole number >= 0")])
+    return int(raw)
+
+
+async def _refused(_: Request, error: Refusal) -> Response:
+    return reply(error.content, error.status)
+
+
+async def _not_here(request: Request, error: HTTPException) -> Response:
+    message = f"{request.method} {request.url.path}: {error.detail}. See {PREFIX}/openapi.json."
+    response = reply({"error": {"message": message}}, error.status_code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return reply({"error": {"message": f"The fleet failed: {type(error).__name__}."}}, 500)

@@ -1,0 +1,107 @@
+"""OpenAI Chat Completions dialect: POST /v1/chat/completions, GET /v1/models.
+
+Also the wire of everyone compatible with it: what differs between them are facts of the profile (`models.yaml`, the
+provider's row). Source: the public specification (2.3.0) and recorded replies of 2024 to 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import orjson
+
+from simulator.answer import Answer
+from simulator.ask import Ask, Request
+from simulator.dialects import (
+    openai_headers,
+    openai_problems,
+    openai_replies,
+    openai_request,
+    openai_rules,
+)
+from simulator.dialects.base import Profile, Serving
+from simulator.problem import Problem, Refused
+from simulator.script import Frame, Script
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d$")
+_CREATED_S = 1_700_000_000  # of models whose name bears no date
+
+
+class OpenAIChat:
+    """The Chat Completions wire."""
+
+    name: ClassVar[str] = "openai_chat"
+    operations: ClassVar[Mapping[tuple[str, str], str]] = {
+        ("POST", "/v1/chat/completions"): "generate",
+        ("GET", "/v1/models"): "list_models",
+        ("GET", "/v1/models/{id}"): "list_models",
+    }
+
+    def authenticate(self, request: Request, keys: frozenset[str]) -> None:
+        """Raise Refused unless the Bearer token is one of `keys`."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise Refused(Problem("missing_key"))
+        if key.strip() not in keys:
+            where = "https://platform.openai.com/account/api-keys"
+            said = f"Incorrect API key provided: {masked(key.strip())}. You can find your API key at {where}."
+            raise Refused(Problem("authentication", said))
+
+    def decode(self, request: Request, operation: str) -> Ask:
+        """Read and validate a request. A single model is asked for by its id in `Ask.model`."""
+        if operation == "list_models":
+            return Ask(operation, model=request.path.removeprefix("/v1/models").strip("/"))
+        return openai_request.decode(request, operation)
+
+    def check(self, ask: Ask, profile: Profile) -> None:
+        """Raise Refused for what this model does not take."""
+        openai_rules.check(ask, profile)
+
+    def reply(self, answer: Answer, ask: Ask, profile: Profile, serving: Serving) -> Script:
+        """The answer as one JSON object, or as chunks when the ask is for a stream."""
+        headers = openai_headers.answer(answer.usage, profile, serving, ask.stream)
+        if ask.stream:
+            return Script(200, headers, openai_replies.stream(answer, ask, profile, serving), stream=True)
+        return Script(200, headers, (openai_replies.whole(answer, ask, profile, serving),))
+
+    def count(self, ask: Ask, profile: Profile, serving: Serving) -> Script:  # noqa: ARG002
+        """This wire counts no tokens: there is no such path."""
+        return self.error(Problem("not_found", param="POST /v1/chat/completions/count_tokens"), serving)
+
+    def models(self, snapshots: Mapping[str, str], serving: Serving, model: str = "") -> Script:
+        """The list of models and their dated names, or the one called `model`."""
+        names = sorted({*snapshots, *snapshots.values()})
+        if model and model not in names:
+            return self.error(Problem("unknown_model", f"The model '{model}' does not exist"), serving)
+        body: Any = _model(model) if model else {"object": "list", "data": [_model(name) for name in names]}
+        data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        return Script(200, openai_headers.plain(serving), (Frame(data, "body"),))
+
+    def error(self, problem: Problem, serving: Serving) -> Script:
+        """A refusal: native status, body and headers."""
+        row = openai_problems.native(problem)
+        data, content_type = openai_problems.body(problem)
+        headers = openai_headers.error(problem, row.status, row.front, content_type, serving)
+        return Script(row.status, headers, (Frame(data, "body"),))
+
+    def error_frame(self, problem: Problem, serving: Serving) -> bytes:  # noqa: ARG002
+        """The refusal as a chunk that only holds `error`."""
+        return openai_problems.frame(problem)
+
+
+def masked(key: str) -> str:
+    """A key as a complaint shows it: its beginning, stars, its last four characters."""
+    if len(key) <= 12:
+        return "*" * max(len(key) - 4, 0) + key[-4:]
+    return key[:8] + "*" * (len(key) - 12) + key[-4:]
+
+
+def _model(name: str) -> dict[str, Any]:
+    """A row of the list; a model was made on the day that its name bears."""
+    created_s = _CREATED_S
+    if date := _DATE.search(name):
+        created_s = int(datetime.strptime(date[0], "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+    return {"id": name, "object": "model", "created": created_s, "owned_by": "openai"}

@@ -1,0 +1,141 @@
+"""What every fault is: one noun with options, applied to the plan of a reply before anything is sent.
+
+A fault is a value. It bites at one of three places, and returns what it got when there is nothing for it to bite: so
+the journal can tell which faults a reply truly met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+
+from simulator import draws
+from simulator.answer import Answer
+from simulator.ask import Ask
+from simulator.dialects.base import Dialect, Serving
+from simulator.problem import Problem
+from simulator.script import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from random import Random
+
+
+class Flaw(NamedTuple):
+    """One thing wrong in a file or an option: where it is, what came, what was due."""
+
+    where: str
+    came: str
+    due: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: came {self.came}; due {self.due}"
+
+
+class Flawed(ValueError):
+    """Input that names faults, rules or providers and is wrong, with every flaw found."""
+
+    def __init__(self, flaws: list[Flaw]) -> None:
+        super().__init__("; ".join(map(str, flaws)))
+        self.flaws = flaws
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The exchange a fault meets."""
+
+    dialect: Dialect
+    serving: Serving
+    key: tuple[object, ...]  # of every draw: seed, provider, case or digest, attempt
+    ask: Ask | None = None  # None: the request was not understood
+    path: str = ""
+
+    def dice(self, *parts: object) -> Random:
+        """A random stream of this exchange's own."""
+        return draws.dice(*self.key, *parts)
+
+    def refusal(self, problem: Problem) -> Script:
+        """The dialect's native reply for a problem."""
+        return self.dialect.error(problem, self.serving)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that does nothing; each kind overrides the place where it bites."""
+
+    kind: ClassVar[str]
+
+    def problem(self, _scene: Scene, /) -> Problem | None:
+        """Refuse instead of answering."""
+        return None
+
+    def answer(self, answer: Answer, _scene: Scene, /) -> Answer:
+        """Change what is said."""
+        return answer
+
+    def script(self, script: Script, _scene: Scene, /) -> Script:
+        """Change what goes over the wire, and when."""
+        return script
+
+
+F = TypeVar("F", bound=type[Fault])
+
+
+class Registry:
+    """All kinds of fault, by name."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, type[Fault]] = {}
+
+    def register(self, cls: F) -> F:
+        """Add a kind, as a class decorator."""
+        if cls.kind in self._kinds:
+            raise ValueError(f"two faults are called {cls.kind}")
+        self._kinds[cls.kind] = cls
+        return cls
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __getitem__(self, kind: str) -> type[Fault]:
+        return self._kinds[kind]
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._kinds
+
+    def build(self, kind: object, options: Mapping[str, object], where: str = "fault") -> Fault:
+        """The fault of that kind. Raises Flawed with every option that is wrong."""
+        if not isinstance(kind, str) or kind not in self._kinds:
+            raise Flawed([Flaw(f"{where}.kind", repr(kind), f"one of {', '.join(self._kinds)}")])
+        cls = self._kinds[kind]
+        known = {field.name: field for field in fields(cls)}
+        values: dict[str, Any] = {}
+        flaws: list[Flaw] = []
+        for name, raw in options.items():
+            if name not in known:
+                due = f"an option of {kind}: {', '.join(known)}" if known else f"no option: {kind} has none"
+                flaws.append(Flaw(f"{where}.{name}", "an unknown option", due))
+                continue
+            try:
+                values[name] = known[name].metadata["read"](raw)
+            except ValueError as error:
+                flaws.append(Flaw(f"{where}.{name}", repr(raw), str(error)))
+        flaws += [
+            Flaw(where, f"{kind} without {name}", f"{name}: {field.metadata['due']}")
+            for name, field in known.items()
+            if is_required(field) and name not in options
+        ]
+        if flaws:
+            raise Flawed(flaws)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise Flawed([Flaw(where, f"{kind} {dict(options)}", str(error))]) from None
+
+
+def is_required(field: Field[Any]) -> bool:
+    """Whether an option has no default."""
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+FAULTS = Registry()

@@ -1,0 +1,44 @@
+"""What a provider refuses, in our words. Each dialect says it in its own (`Dialect.error`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+KINDS_BY_STATUS: Final[Mapping[int, str]] = {  # the kind that a bare status stands for; a dialect may know more
+    400: "invalid_request",
+    401: "authentication",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    429: "rate_limit",
+    500: "server_error",
+    502: "bad_gateway",
+    503: "unavailable",
+    504: "gateway_timeout",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One refusal. `kind` picks the native status, type and sentence; the rest fills the blanks."""
+
+    kind: str  # a key of the dialect's PROBLEMS table, or "status" for any other code
+    message: str | None = None  # replaces the native sentence
+    param: str | None = None
+    code: str | None = None
+    status: int | None = None  # replaces the native status
+    headers: tuple[tuple[str, str], ...] = ()  # added to the native ones
+
+
+class Refused(Exception):
+    """A dialect or the fleet refuses a request with `problem`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message or problem.kind)
+        self.problem = problem

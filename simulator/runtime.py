@@ -1,0 +1,89 @@
+"""One running fleet: its parts put together, and bound to a port."""
+
+from __future__ import annotations
+
+import gc
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+from uvicorn._types import ASGI3Application
+
+from simulator import providers
+from simulator.clock import Clock
+from simulator.control import Control
+from simulator.dialects import DIALECTS
+from simulator.fleet import Fleet
+from simulator.journal import Journal
+from simulator.lateness import Lateness
+from simulator.server import App, Server, base_url, bind
+
+CONTROL_PATH = "/__fleet"
+
+
+@dataclass(slots=True)
+class Runtime:
+    """A fleet that is bound, and ready to serve."""
+
+    fleet: Fleet
+    journal: Journal
+    lateness: Lateness
+    control: Control
+    app: App
+    sock: socket.socket
+    _server: Server | None = None
+
+    @classmethod
+    def open(cls, config_path: str, clock: Clock, seed: int, host: str, port: int) -> Runtime:
+        """Read the providers and bind the port. Raises Flawed or OSError."""
+        return cls.of(providers.load(config_path, DIALECTS, seed), clock, seed, host, port)
+
+    @classmethod
+    def of(cls, rows: dict[str, providers.Provider], clock: Clock, seed: int, host: str, port: int) -> Runtime:
+        """A fleet of these providers, bound. Raises OSError."""
+        fleet, journal, lateness = Fleet(rows, clock, seed), Journal(), Lateness()
+        sock = bind(host, port)
+        control = Control(fleet, journal, lateness, lambda: describe(fleet, base_url(sock)))
+        app = App(fleet, journal, lateness, _asgi(control))
+        return cls(fleet, journal, lateness, control, app, sock)
+
+    def describe(self) -> dict[str, Any]:
+        """What the ready line tells."""
+        url = base_url(self.sock)
+        return {"base_url": url, "control_url": url + CONTROL_PATH, "providers": describe(self.fleet, url)}
+
+    async def serve(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        self._server = Server(self.app, self.sock, on_ready)
+        await self._server.serve()
+
+    def stop(self) -> None:
+        """End `serve`; may be called from another thread."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    @staticmethod
+    def loop_factory() -> Callable[[], Any]:
+        """The event loop the fleet runs on."""
+        return uvloop.new_event_loop
+
+
+def tame_collector() -> None:
+    """Collect garbage seldom: the journal's entries hold no cycles, and a pass over all of them makes frames late."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _asgi(control: Control) -> ASGI3Application:
+    app: Any = control.app()
+    return app  # type: ignore[no-any-return]
+
+
+def describe(fleet: Fleet, url: str) -> dict[str, Any]:
+    """The providers with their URLs and keys."""
+    return {
+        name: {"base_url": f"{url}/{name}", "dialect": row.dialect.name, "key": row.key, "region": row.region}
+        for name, row in fleet.providers.items()
+    }

@@ -1,0 +1,47 @@
+"""What will go over the wire, and when: the plan that faults rewrite and the server plays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Ending(StrEnum):
+    """How the exchange ends once the frames are sent."""
+
+    END = "end"  # as HTTP says
+    CUT = "cut"  # FIN, without the last chunk
+    RESET = "reset"  # RST
+    STALL = "stall"  # silence with the socket open, until the peer closes
+
+
+class Frame(NamedTuple):
+    """Bytes that leave in one piece. A JSON reply is one frame; a stream is many (and a tuple is made the fastest)."""
+
+    data: bytes
+    kind: str = "delta"  # "start" | "delta" | "stop" | "usage" | "end" | "ping" | "error" | "body"
+    tokens: int = 0  # output tokens it delivers
+    text_bytes: int = 0  # UTF-8 bytes of text, thinking and tool arguments it delivers
+    due_ms: float = 0.0  # from the arrival of the request
+    alone: bool = False  # leaves in a write of its own, even when others are due as well
+
+    def later(self, ms: float) -> Frame:
+        """The same frame, `ms` later."""
+        return Frame(self.data, self.kind, self.tokens, self.text_bytes, self.due_ms + ms, self.alone)
+
+    def but(self, data: bytes) -> Frame:
+        """The same frame with other bytes."""
+        return Frame(data, self.kind, self.tokens, self.text_bytes, self.due_ms, self.alone)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A whole reply on the wire."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]  # names in lower case; content-length only where a fault makes it lie
+    frames: tuple[Frame, ...]
+    stream: bool = False  # chunked, one chunk a frame
+    ending: Ending = Ending.END
+    head_due_ms: float | None = 0.0  # when status and headers leave; None: never

@@ -1,0 +1,209 @@
+"""The fleet on a port: a raw ASGI application on uvicorn, its hot path, and the server's life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+import orjson
+import uvicorn
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
+
+from simulator.dialects.base import Serving
+from simulator.fleet import BODY_BYTES_MAX, Fleet
+from simulator.head import head
+from simulator.journal import Entry, Headers, Journal, Outcome
+from simulator.lateness import Lateness
+from simulator.plan import Subject
+from simulator.player import Player
+from simulator.problem import Problem
+from simulator.providers import Provider
+from simulator.script import Frame, Script
+from simulator.wire import EXTENSION, PeerGone, TooLarge, Wire, WireProtocol
+
+CONTROL = "/__fleet"
+KEEP_ALIVE_S = 75  # longer than the pools of most clients keep an idle connection
+SHUTDOWN_S = 1
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """The ASGI application: providers by the first segment of the path, the control API beside them."""
+
+    def __init__(self, fleet: Fleet, journal: Journal, lateness: Lateness, control: ASGI3Application) -> None:
+        self.fleet = fleet
+        self.journal = journal
+        self.lateness = lateness
+        self.control = control
+        self._clock = fleet.clock
+        self._providers = fleet.providers
+
+    async def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """One request. The way of a ready-made reply is short on purpose: it decides how fast the fleet is."""
+        path: str = scope["path"]
+        end = path.find("/", 1)
+        provider = self._providers.get(path[1:end] if end > 0 else path[1:])
+        if provider is None:
+            await self._elsewhere(path, scope, receive, send)
+            return
+        wire: Wire = scope["extensions"][EXTENSION]
+        fleet = self.fleet
+        arrived_ms = self._clock.now_ms()
+        below = path[end:] if end > 0 else "/"
+        body = wire.body_at_hand()
+        if body is None:
+            try:
+                body = await wire.body(receive, BODY_BYTES_MAX)
+            except PeerGone:
+                return
+            except TooLarge:
+                await self._refuse(provider, below, scope, wire, arrived_ms, Problem("too_large"))
+                return
+        headers: Headers = scope["headers"]
+        try:
+            known = fleet.recognise(provider, scope["method"], below, scope["query_string"], headers, body)
+            subject = known.subject
+            attempt, call = fleet.attempts.count(subject.key, provider.name)
+            if headers == known.headers:
+                headers = known.headers  # one list for all that send the same
+            if wire.plain:
+                ready = fleet.ready(known, attempt, arrived_ms)
+                if ready is not None:
+                    data, outcome = ready
+                    wire.reply(data)
+                    sent_ms = self._clock.now_ms()
+                    self.journal.add(Entry(subject, headers, known.body, attempt, call, arrived_ms, outcome, sent_ms))
+                    return
+            script, outcome = fleet.script(known, arrived_ms, attempt, call)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], path)
+            await self._refuse(provider, below, scope, wire, arrived_ms, Problem("server_error"))
+            return
+        await self._play(wire, script, Entry(subject, headers, known.body, attempt, call, arrived_ms, outcome))
+
+    async def _play(self, wire: Wire, script: Script, entry: Entry) -> None:
+        self.journal.add(entry)
+        try:
+            await Player(wire, self._clock, script, entry, self.lateness).play()
+        finally:
+            self.journal.changed()
+
+    async def _refuse(
+        self, provider: Provider, path: str, scope: Any, wire: Wire, arrived_ms: float, problem: Problem
+    ) -> None:
+        """Answer a request that was not read, in the provider's words. A body still under way is dropped."""
+        if wire.unread:
+            wire.refuse_rest()
+        serving = Serving(self.fleet.unread_nonce(), int(arrived_ms // 1000), 0)
+        script = provider.dialect.error(problem, serving)
+        entry = Entry(_unread(provider, path, scope), scope["headers"], b"", 1, 1, arrived_ms, Outcome())
+        await self._play(wire, script, entry)
+
+    async def _elsewhere(self, path: str, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """The control API, or the index."""
+        if path == CONTROL or path.startswith(f"{CONTROL}/"):
+            await self.control(scope, receive, send)
+        else:
+            await self._index(path, scope["extensions"][EXTENSION], receive)
+
+    async def _index(self, path: str, wire: Wire, receive: ASGIReceiveCallable) -> None:
+        """What is here, or that the path names no provider."""
+        with suppress(PeerGone, TooLarge):
+            await wire.body(receive, BODY_BYTES_MAX)
+        providers = {name: {"dialect": row.dialect.name, "region": row.region} for name, row in self._providers.items()}
+        content: dict[str, Any] = {"providers": providers, "control": CONTROL, "openapi": f"{CONTROL}/openapi.json"}
+        status = 200
+        if path != "/":
+            status = 404
+            message = f"No provider at {path}; the first segment of the path is one of {', '.join(providers)}"
+            content = {"error": {"type": "unknown_provider", "message": message, "providers": list(providers)}}
+        frame = Frame(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE), "body")
+        script = Script(status, (("content-type", "application/json"),), (frame,))
+        data = b"" if wire.head_only else frame.data
+        wire.transport.write(head(script, int(self._clock.now_ms() // 1000), closes=wire.closes) + data)
+        wire.finish()
+
+
+def _unread(provider: Provider, path: str, scope: Any) -> Subject:
+    """The subject of a request of which only the head was read."""
+    query = scope["query_string"].decode("latin-1")
+    dialect = provider.dialect.name
+    method = scope["method"]
+    return Subject(provider.name, provider.region, dialect, None, None, False, method, path, query, None, "unread")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, with a word when it is ready and a quiet, quick end on SIGINT and SIGTERM."""
+
+    def __init__(self, app: App, sock: socket.socket, on_ready: Callable[[], None] | None = None) -> None:
+        config = uvicorn.Config(
+            cast(Any, app),
+            http=WireProtocol,
+            ws="none",
+            interface="asgi3",
+            proxy_headers=False,
+            lifespan="off",
+            loop="uvloop",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            backlog=4096,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+        super().__init__(config)
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a client's broken HTTP is not our news
+        self._sock = sock
+        self._on_ready = on_ready
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread, or not this platform
+                loop.add_signal_handler(number, self._stop)
+        await self._serve(sockets or [self._sock])
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn, then tell that it is ready."""
+        await super().startup(sockets)
+        if self._on_ready is not None:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn, but nobody is waited for: a stalled stream would never end."""
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                connection.transport.abort()
+        await super().shutdown(sockets)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening address; port 0 picks a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def base_url(sock: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

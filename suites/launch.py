@@ -1,0 +1,119 @@
+"""Fleet and gateway as subprocesses on free ports and a temporary folder, and the target that describes them.
+
+with launch() as bench:
+    run(Options(target=bench.target))
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from suites.processes import Server, StartError
+from suites.target import Target, TargetError, build_target
+
+FLEET_COMMAND: Final = (sys.executable, "-m", "simulator")
+GATEWAY_COMMAND: Final = (sys.executable, "-m", "gateway")
+TEMPLATE: Final = Path(__file__).parent / "targets" / "reference.yaml"
+
+GATEWAY_CONFIG: Final[dict[str, Any]] = {
+    "keepalive_s": 15,
+    "first_byte_timeout_s": 20,
+    "idle_timeout_s": 20,
+    "total_timeout_s": 120,
+    "retries": 1,
+    "backoff_ms": 100,
+    "retry_after_max_s": 2,
+    "breaker_failures": 50,
+    "breaker_cooldown_s": 2,
+    "drain_s": 10,
+    "test_clock": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A running fleet and gateway."""
+
+    target: Target
+    fleet: Server
+    gateway: Server
+    folder: Path
+
+
+def gateway_argv(command: Sequence[str], config: Path, fleet_url: str, folder: str) -> list[str]:
+    """The whole command of a gateway whose data live in `folder` (or in `{folder}`, to be filled in later)."""
+    return [
+        *command,
+        *("--port", "0", "--config", str(config), "--fleet", fleet_url),
+        *("--database", f"sqlite:///{folder}/gateway.sqlite", "--json"),
+    ]
+
+
+def describe(ready: dict[str, Any], fleet: dict[str, Any], start: Sequence[str], name: str) -> dict[str, Any]:
+    """The target, as plain data, of a gateway that printed `ready` in front of a fleet that printed `fleet`."""
+    gateway = ready["gateway"]
+    base = gateway["base_url"].rstrip("/").removesuffix("/api/v1").removesuffix("/api")
+    data: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text())
+    return data | {
+        "name": name,
+        "base_urls": {"openai": f"{base}/api/v1", "anthropic": f"{base}/api", "api": f"{base}/api"},
+        "provisioning": {
+            "kind": "admin_api",
+            "url": gateway["admin_url"],
+            "token": gateway["admin_token"],
+            "test_clock": True,
+        },
+        "fleet": {"control_url": fleet["fleet"]["control_url"]},
+        "usage": {"url": f"{base}/api/api-usage"},
+        "commands": {"start": list(start)},
+    }
+
+
+@contextmanager
+def launch(
+    gateway: Sequence[str] = GATEWAY_COMMAND,
+    fleet: Sequence[str] = FLEET_COMMAND,
+    *,
+    name: str = "reference gateway",
+    seed: int | None = None,
+) -> Iterator[Bench]:
+    """Start both, yield the bench, end both. Raises StartError.
+
+    `gateway` may be any command that takes the same arguments: `python -m mutants NAME`.
+    """
+    with ExitStack() as stack:
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="windtunnel-", ignore_cleanup_errors=True))
+        )
+        config = folder / "gateway.yaml"
+        config.write_text(yaml.safe_dump(GATEWAY_CONFIG))
+        seeded = [] if seed is None else ["--seed", str(seed)]
+        providers = stack.enter_context(Server([*fleet, "--port", "0", "--json", *seeded], folder / "fleet.log"))
+        fleet_url = _due(providers.ready, "fleet", "base_url")
+        shared = folder / "shared"
+        shared.mkdir()
+        served = stack.enter_context(
+            Server(gateway_argv(gateway, config, fleet_url, str(shared)), folder / "gateway.log")
+        )
+        _due(served.ready, "gateway", "admin_token")
+        start = gateway_argv(gateway, config, fleet_url, "{folder}")
+        try:
+            target = build_target(describe(served.ready, providers.ready, start, name), name)
+        except TargetError as error:
+            raise StartError(str(error)) from error
+        yield Bench(target, providers, served, folder)
+
+
+def _due(ready: dict[str, Any], part: str, key: str) -> str:
+    value = ready.get(part, {}).get(key)
+    if not isinstance(value, str):
+        raise StartError(f"the ready line has no {part}.{key}: {ready}")
+    return value

@@ -1,0 +1,106 @@
+"""The fleet against recorded replies of the real providers: same paths and types, same order of events, same framing.
+
+The recordings and the script that compares them stand beside the project (`../shared`); without them nothing is.
+`recordings_map.json` says, for each provider, how a recording's features are asked for of the fleet.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import servers
+
+HERE = Path(__file__).parent
+SHARED = HERE.parents[2] / "shared"
+SCRIPT = SHARED / "shape_distance.py"
+RECORDINGS = SHARED / "recordings"
+KINDS = {"recording", "recording_body_only"}
+MAP: dict[str, dict[str, Any]] = json.loads((HERE / "recordings_map.json").read_text())
+EXCEPTIONS: dict[str, str] = {
+    row["id"]: row["reason"] for row in yaml.safe_load((HERE / "recordings_exceptions.yaml").read_text())["exceptions"]
+}
+MEAN_DUE = 0.95
+EACH_DUE = 0.90
+TIMEOUT_S = 30
+
+pytestmark = pytest.mark.skipif(
+    not SCRIPT.is_file() or not RECORDINGS.is_dir(), reason=f"no recordings beside the project ({SHARED})"
+)
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[dict[str, Any]]:
+    """A fleet as a process of its own: the `fleet` object of its ready line."""
+    server = servers.start("simulator")
+    try:
+        yield server.told["fleet"]
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def shapes() -> ModuleType:
+    """The comparing script, as a module."""
+    spec = importlib.util.spec_from_file_location("shape_distance", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def score(result: dict[str, Any], framing_facts: int) -> float:
+    """Mean of the shares that are alike: paths with types; of a stream also order and framing. 0 for another status."""
+    if "error" in result or result["status"][0] != result["status"][1] or result["form"][0] != result["form"][1]:
+        return 0.0
+    shares: list[float] = [result["score"]]
+    if "order" in result:
+        shares.append(result["order"]["score"])
+    if framing_facts:
+        shares.append(1 - len(result.get("framing", {})) / framing_facts)
+    return sum(shares) / len(shares)
+
+
+def replay(shapes: ModuleType, fleet: dict[str, Any], provider: str) -> tuple[dict[str, float], dict[str, str]]:
+    """({id: score}, {id: why it was skipped}) of one provider's recordings; prints what differs."""
+    conf = MAP[provider] | {"base": fleet["base_url"], "key": fleet["providers"][provider]["key"]}
+    found = shapes.recordings([str(RECORDINGS / provider)], {provider}, conf["endpoint"], KINDS)
+    facts = {recording["id"]: len(shapes.real_shape(recording).framing) for recording in found}
+    scores: dict[str, float] = {}
+    skipped: dict[str, str] = {}
+    for run in shapes.runs(found):
+        for result in shapes.replayed(run, conf, TIMEOUT_S):
+            if "skipped" in result:
+                skipped[result["id"]] = result["skipped"]
+                continue
+            scores[result["id"]] = score(result, facts[result["id"]])
+            print(f"{scores[result['id']]:.3f}", shapes.told(result, 4))
+    return scores, skipped
+
+
+@pytest.mark.parametrize("provider", sorted(MAP))
+def test_replies_have_the_shape_of_the_recorded_ones(shapes: ModuleType, fleet: dict[str, Any], provider: str) -> None:
+    """Replays every recorded request. Observed: share of alike paths, events and framing, each and in the mean."""
+    scores, skipped = replay(shapes, fleet, provider)
+    mean = sum(scores.values()) / len(scores)
+    print(f"{provider}: mean {mean:.4f} of {len(scores)} recordings, {len(skipped)} without a request to replay")
+    assert mean >= MEAN_DUE
+    low = {name for name, share in scores.items() if share < EACH_DUE}
+    known = {name for name in EXCEPTIONS if name.startswith(f"{provider}/")}
+    assert low - known == set(), "below the line without a written reason"
+    assert known - low == set(), "no exception any more: remove the row"
+
+
+def test_every_exception_has_a_reason() -> None:
+    """A row without a sentence, or for a recording that is not there, is no reason."""
+    for name, reason in EXCEPTIONS.items():
+        assert len(reason.split()) >= 5, name
+        assert (RECORDINGS / f"{name}.json").is_file(), name

@@ -1,0 +1,128 @@
+"""Generated requests, sound and unsound, to every operation of the OpenAPI document, against a running gateway.
+
+Deterministic: the same requests in every run. What is judged: no 5xx but the documented, only documented statuses,
+bodies, types and headers, nothing accepted that the document forbids, and no answer without the key it asks for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import checks
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core import NotSet
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi import checks as openapi_checks
+
+from loadtests import processes
+from loadtests.ledger import Account, Gateway
+from schemas.openapi import load
+
+EXAMPLES = int(os.environ.get("WINDTUNNEL_SCHEMATHESIS_EXAMPLES", "12"))
+CONFIG = {"generation": {"deterministic": True, "max-examples": EXAMPLES, "no-shrink": True}, "seed": 1}
+SCHEMA = schemathesis.openapi.from_dict(load("gateway"), config=SchemathesisConfig.from_dict(CONFIG))
+CHECKS = [
+    checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_headers_conformance,
+    openapi_checks.response_schema_conformance,
+    openapi_checks.ignored_auth,
+    openapi_checks.unsupported_method,
+    openapi_checks.allow_header_conformance,
+]
+# Only a provider knows what it takes of these bodies: a sound one may still be refused with 400.
+PASSED_ON = {
+    "/api/v1/chat/completions": "gpt-5.4-nano",
+    "/api/v1/messages": "claude-haiku-4-5",
+    "/api/v1/messages/count_tokens": "claude-haiku-4-5",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A running gateway on a running fleet."""
+
+    url: str
+    admin_token: str
+    account: Account
+    ids: dict[str, str]  # what exists behind paths that begin so
+    session: requests.Session
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("schemathesis")
+    with processes.fleet(folder) as fleet, processes.gateway(folder, fleet.told["fleet"]["base_url"]) as gateway:
+        told = gateway.told["gateway"]
+        admin = Gateway(processes.target_of(fleet.told["fleet"], told))
+        account = admin.provision("s", 10**12, 10**6)
+        spare = admin.admin("POST", f"users/{account.id}/keys", {"name": "to be changed"})
+        ids = {
+            "/admin/users/{id}": account.id,
+            "/admin/keys/{id}": str(spare["id"]),
+            "/api/v1/models/{id}": "gpt-5.5",
+        }
+        with requests.Session() as session:
+            session.trust_env = False
+            yield Live(told["base_url"], told["admin_token"], account, ids, session)
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
+def test_operation(case: schemathesis.Case, live: Live) -> None:
+    aim(case, live)
+    key = live.admin_token if case.path.startswith("/admin") else live.account.key
+    case.call_and_validate(
+        base_url=live.url,
+        session=live.session,
+        headers={"Authorization": f"Bearer {key}"},
+        checks=checks_for(case),
+        timeout=30,
+    )
+
+
+def checks_for(case: schemathesis.Case) -> list[Any]:
+    """The checks that make sense of this request."""
+    chosen = list(CHECKS)
+    if case.path not in PASSED_ON:
+        chosen.append(openapi_checks.positive_data_acceptance)
+    optional = not any(body.is_required for body in case.operation.body)
+    if not (optional and isinstance(case.body, NotSet)):  # to leave out an optional body violates nothing
+        chosen.append(openapi_checks.negative_data_rejection)
+    return chosen
+
+
+def aim(case: schemathesis.Case, live: Live) -> None:
+    """Point sound requests at a user and at models that exist, so that they get past the door."""
+    if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
+        return
+    for start, known in live.ids.items():
+        if case.path.startswith(start) and case.method != "DELETE":
+            case.path_parameters["id"] = known
+    case.body = whole(case.body)
+    if case.path in PASSED_ON and isinstance(case.body, dict):
+        case.body["model"] = PASSED_ON[case.path]
+
+
+def whole(value: Any) -> Any:
+    """The value with 5.0 as 5: to JSON Schema they are the same integer, and a gateway may well refuse the first."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: whole(inner) for name, inner in value.items()}
+    return [whole(inner) for inner in value] if isinstance(value, list) else value
