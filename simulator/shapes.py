@@ -34,7 +34,7 @@ GLOB = {"type": "string", "minLength": 1}
 def fault_schema(kind: str) -> dict[str, Any]:
     """One kind with its options, closed."""
     cls = FAULTS[kind]
-    properties: dict[str, Any] = {"kind": {"const": kind}}
+    properties: dict[str, Any] = {"kind": {"enum": FAULTS.names(kind)}}
     for field in fields(cls):
         properties[field.name] = {**field.metadata["schema"], "description": field.metadata["about"]}
     required = ["kind", *(field.name for field in fields(cls) if is_required(field))]
@@ -47,7 +47,7 @@ def definitions() -> dict[str, Any]:
     kinds = sorted(FAULTS)
     branches = [
         {
-            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "if": {"properties": {"kind": {"enum": FAULTS.names(kind)}}, "required": ["kind"]},
             "then": {"$ref": f"#/$defs/fault_{kind}"},
         }
         for kind in kinds
@@ -55,7 +55,7 @@ def definitions() -> dict[str, Any]:
     fault = {
         "type": "object",
         "required": ["kind"],
-        "properties": {"kind": {"enum": kinds}},
+        "properties": {"kind": {"enum": FAULTS.names()}},
         "allOf": branches,
     }
     when = {

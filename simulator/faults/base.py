@@ -7,6 +7,7 @@ the journal can tell which faults a reply truly met.
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from simulator import draws
@@ -17,7 +18,7 @@ from simulator.problem import Problem
 from simulator.script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from random import Random
 
 
@@ -49,6 +50,7 @@ class Scene:
     key: tuple[object, ...]  # of every draw: seed, provider, case or digest, attempt
     ask: Ask | None = None  # None: the request was not understood
     path: str = ""
+    retell: Callable[[bool], Script] | None = None  # what is said, streamed or not; None: nothing is (a refusal, a list)
 
     def dice(self, *parts: object) -> Random:
         """A random stream of this exchange's own."""
@@ -61,9 +63,17 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that does nothing; each kind overrides the place where it bites."""
+    """A fault that does nothing; each kind overrides the place where it bites.
+
+    `quirk` is its name in the catalogue of provider quirks, where that differs from the kind with hyphens; scenarios and
+    directives may use either. `seen_at` says which providers show it, or "synthetic". A `still` fault only rewrites what is
+    said, without dice, delays or the connection: a provider that always has it can be served ready-made.
+    """
 
     kind: ClassVar[str]
+    quirk: ClassVar[str] = ""
+    seen_at: ClassVar[str] = ""
+    still: ClassVar[bool] = False
 
     def problem(self, _scene: Scene, /) -> Problem | None:
         """Refuse instead of answering."""
@@ -86,28 +96,46 @@ class Registry:
 
     def __init__(self) -> None:
         self._kinds: dict[str, type[Fault]] = {}
+        self._quirks: dict[str, str] = {}  # name in the catalogue -> kind
 
     def register(self, cls: F) -> F:
         """Add a kind, as a class decorator."""
-        if cls.kind in self._kinds:
-            raise ValueError(f"two faults are called {cls.kind}")
+        for name in (cls.kind, cls.quirk):
+            if name in self:
+                raise ValueError(f"two faults are called {name}")
         self._kinds[cls.kind] = cls
+        if cls.quirk:
+            self._quirks[cls.quirk] = cls.kind
         return cls
+
+    def kind(self, name: object) -> str | None:
+        """The kind that a name means: the kind itself, also with hyphens, or the name of a quirk."""
+        if not isinstance(name, str):
+            return None
+        kind = self._quirks.get(name, name.replace("-", "_"))
+        return kind if kind in self._kinds else None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kinds)
 
-    def __getitem__(self, kind: str) -> type[Fault]:
-        return self._kinds[kind]
+    def __getitem__(self, name: str) -> type[Fault]:
+        return self._kinds[self.kind(name) or name]
 
-    def __contains__(self, kind: object) -> bool:
-        return kind in self._kinds
+    def __contains__(self, name: object) -> bool:
+        return self.kind(name) is not None
+
+    def names(self, kind: str | None = None) -> list[str]:
+        """Every name a file may use, in order, or those of one kind: the kind, also with hyphens, and its quirk."""
+        kinds = self._kinds if kind is None else [kind]
+        quirks = [self._kinds[one].quirk for one in kinds if self._kinds[one].quirk]
+        return sorted({*kinds, *quirks, *(one.replace("_", "-") for one in kinds)})
 
     def build(self, kind: object, options: Mapping[str, object], where: str = "fault") -> Fault:
         """The fault of that kind. Raises Flawed with every option that is wrong."""
-        if not isinstance(kind, str) or kind not in self._kinds:
-            raise Flawed([Flaw(f"{where}.kind", repr(kind), f"one of {', '.join(self._kinds)}")])
-        cls = self._kinds[kind]
+        found = self.kind(kind)
+        if found is None:
+            raise Flawed([Flaw(f"{where}.kind", repr(kind), _likely(kind, self.names(), list(self._kinds)))])
+        kind, cls = found, self._kinds[found]
         known = {field.name: field for field in fields(cls)}
         values: dict[str, Any] = {}
         flaws: list[Flaw] = []
@@ -131,6 +159,12 @@ class Registry:
             return cls(**values)
         except ValueError as error:
             raise Flawed([Flaw(where, f"{kind} {dict(options)}", str(error))]) from None
+
+
+def _likely(came: object, names: list[str], kinds: list[str]) -> str:
+    """The names that are close to what came, else all kinds."""
+    close = get_close_matches(came, names, 3) if isinstance(came, str) else []
+    return f"perhaps {' or '.join(close)}; all kinds are in docs/faults.md" if close else f"one of {', '.join(kinds)}"
 
 
 def is_required(field: Field[Any]) -> bool:

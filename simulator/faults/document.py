@@ -86,7 +86,10 @@ def _kinds(module: ModuleType) -> Iterator[type[Fault]]:
 def _section(cls: type[Fault]) -> str:
     rows = "".join(_row(field) for field in fields(cls))
     table = f"\n| option | value | default | |\n|---|---|---|---|\n{rows}" if rows else ""
-    return f"\n### {cls.kind}\n\n{cleandoc(cls.__doc__ or '')}\n{table}"
+    named = f"Also `{cls.quirk}`. " if cls.quirk else ""
+    seen = f"Seen at: {cls.seen_at}." if cls.seen_at else ""
+    notes = f"\n{named}{seen}".rstrip() + "\n" if named or seen else ""
+    return f"\n### {cls.kind}\n\n{cleandoc(cls.__doc__ or '')}\n{notes}{table}"
 
 
 def _row(field: Field[Any]) -> str:

@@ -374,7 +374,7 @@ def test_faults_add_up_in_order(fleet: Live) -> None:
 def test_a_fault_that_does_not_exist_is_told(fleet: Live) -> None:
     reply = fleet.call(chat("[[fault: stal after_frames=1]]"))
     assert reply.status == 400
-    assert "came 'stal'; due one of" in reply.json["error"]["message"]
+    assert "came 'stal'; due perhaps stall" in reply.json["error"]["message"]
     reply = fleet.call(message("[[fault: stall after_frame=1]]"))
     assert "after_frame: came an unknown key" in reply.json["error"]["message"].replace("option", "key")
     assert fleet.call(chat("[[fault: stall")).status == 400
