@@ -20,6 +20,8 @@ class Request(NamedTuple):
     query: str
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+    params: Mapping[str, str] = MappingProxyType({})  # what stands in the path, by the names of its pattern
+    facts: Mapping[str, Any] = MappingProxyType({})  # of the provider, where this dialect is mounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Turn(NamedTuple):
 class Ask(NamedTuple):
     """A decoded request for an answer."""
 
-    operation: str  # "generate" | "count_tokens" | "list_models"
+    operation: str  # "generate" | "count_tokens" | "list_models", or what else the dialect performs
     model: str
     turns: tuple[Turn, ...] = ()
     stream: bool = False
@@ -59,6 +61,8 @@ class Ask(NamedTuple):
     cached_tokens: int = 0  # of input_tokens, read from the provider's cache
     cache_write_tokens: int = 0  # of input_tokens, written to it
     body: Mapping[str, Any] = MappingProxyType({})  # the JSON as sent
+    keep: bool = False  # the reply can be asked for later, by the nonce in its id
+    needs: str = ""  # the nonce of an earlier reply that this request is about
 
     @property
     def last_turn(self) -> Turn | None:

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from simulator import draws, prose
-from simulator.answer import NONCE_LENGTH, Answer
+from simulator.answer import Answer
 from simulator.ask import Ask, Request
 from simulator.clock import Clock
 from simulator.compose import compose
-from simulator.dialects.base import Profile, Serving
+from simulator.dialects.base import Kept, Profile, Serving
 from simulator.directives import NONE, Directives, read
 from simulator.faults import Fault, Scene
 from simulator.faults.streams import body_length
 from simulator.head import date_line, whole
 from simulator.journal import Headers, Outcome
 from simulator.memory import REPLY_BYTES, Known, Memory, Ready
-from simulator.nonces import Nonces
+from simulator.nonces import ALPHABETS, Nonces
 from simulator.plan import Attempts, Plan, Rule, Subject, from_directive
 from simulator.problem import Problem, Refused
-from simulator.providers import Provider
+from simulator.providers import Mount, Provider
 from simulator.script import Script
+from simulator.shelf import Held, Shelf
 from simulator.told import usage_told
 
 BODY_BYTES_MAX = 32 << 20
@@ -48,9 +50,9 @@ class Fleet:
         self.seed = seed
         self.plan = Plan(clock, seed)
         self.attempts = Attempts()
-        self._mark = draws.word(NONCE_LENGTH, seed, "mark")
-        self._mark_bytes = self._mark.encode()
+        self._marks = {name: Nonces(name, seed, "mark")(0).decode() for name in ALPHABETS}
         self.memory = Memory()
+        self.shelf = Shelf()
         self._unread = 0
         prose.sentences()  # made now, or the first answer would be late
 
@@ -63,7 +65,8 @@ class Fleet:
         known = self.memory.get(key)
         if known is None:
             known = self._read(provider, method, path, query, facts, headers, body)
-            self.memory.put(key, known)
+            if known.ask is None or not known.ask.needs:  # what it needs may be gone or changed by the next time
+                self.memory.put(key, known)
         return known
 
     def ready(self, known: Known, attempt: int, now_ms: float) -> tuple[bytes, Outcome] | None:
@@ -73,59 +76,93 @@ class Fleet:
         now_s = int(now_ms // 1000)
         ready = known.ready
         if ready is None:
-            nonce = known.nonces(attempt).decode() if known.first else self._mark
+            nonce = known.nonces(attempt).decode() if known.first else known.mark
             data, outcome = self._render(known, nonce, now_s)
             if len(data) > REPLY_BYTES:
                 known.never_ready = True
                 return None
             if known.first:  # most requests never come again: nothing is kept of the first reply
                 known.first = False
+                self._keep(known, nonce, now_s)
                 return data, outcome
-            ready = known.ready = Ready(now_s, data, data.split(self._mark_bytes), outcome)
+            ready = known.ready = Ready(now_s, data, data.split(known.mark.encode()), outcome)
             self.memory.grow(known, 2 * len(data))
         elif ready.now_s != now_s:
             self._renew(known, ready, now_s)
-        return known.nonces(attempt).join(ready.parts), ready.outcome
+        own = known.nonces(attempt)
+        self._keep(known, own.decode(), now_s)
+        return own.join(ready.parts), ready.outcome
 
     def script(self, known: Known, now_ms: float, attempt: int, call: int) -> tuple[Script, Outcome]:
         """The reply with all its faults, and its outcome so far."""
         faults = self.plan.fate(known.subject, attempt, call, known.provider.faults, known.asked)
-        serving = Serving(known.nonces(attempt).decode(), int(now_ms // 1000), known.seed)
+        serving = Serving(known.nonces(attempt).decode(), int(now_ms // 1000), known.seed, known.mount.facts)
         key = (self.seed, known.provider.name, known.subject.key, attempt)
-        scene = Scene(known.provider.dialect, serving, key, known.ask, known.subject.path)
-        return self._enact(known, serving, scene, faults)
+        played = self._enact(known, serving, key, faults)
+        self._keep(known, serving.nonce, serving.now_s)
+        return played
 
-    def unread_nonce(self) -> str:
+    def unread_nonce(self, mount: Mount) -> str:
         """For the reply to a request that was not read."""
         self._unread += 1
-        return draws.nonce(self.seed, "unread", self._unread)
+        return Nonces(mount.dialect.nonces, self.seed, "unread")(self._unread).decode()
 
     def reset(self) -> None:
         """Forget rules and attempts."""
         self.plan.set_scenario(())
         self.plan.remove()
         self.attempts.clear()
+        self.shelf.clear()
+
+    def _keep(self, known: Known, nonce: str, now_s: int) -> None:
+        """Put an exchange on the shelf, if it can be asked for later; or take off what this one deletes or cancels."""
+        ask = known.ask
+        if ask is None or known.problem is not None:
+            return
+        name = known.provider.name
+        if ask.keep:
+            self.shelf.put(name, nonce, Held(known, now_s))
+        if ask.needs and ask.operation == "delete":
+            self.shelf.drop(name, ask.needs)
+        elif ask.needs and ask.operation == "cancel":
+            held = self.shelf.get(name, ask.needs)
+            if held is not None and held.cancelled_s is None:
+                self.shelf.put(name, ask.needs, held._replace(cancelled_s=now_s))
+
+    def _kept(self, provider: Provider, ask: Ask) -> Kept:
+        """The earlier exchange that a request needs. Raises Refused."""
+        held = self.shelf.get(provider.name, ask.needs)
+        if held is None or held.known.ask is None or held.known.profile is None:
+            raise Refused(Problem("not_kept", param=ask.needs))
+        known = held.known
+        serving = Serving(ask.needs, held.now_s, known.seed, known.mount.facts)
+        return Kept(held.known.ask, self._answer(known), held.known.profile, serving, held.cancelled_s)
 
     def _read(
         self, provider: Provider, method: str, path: str, query: bytes, facts: Facts, headers: Headers, body: bytes
     ) -> Known:
         seen = {name.decode("latin-1"): value.decode("latin-1") for name, value in facts}
         text = query.decode("latin-1")
-        request = Request(method, path, text, seen, body)
-        operation, path_exists = provider.operation(method, path)
+        mount, operation, params, path_exists = provider.route(method, path)
+        dialect = mount.dialect
+        request = Request(method, path, text, seen, body, params, mount.facts)
         ask: Ask | None = None
+        kept: Kept | None = None
         problem: Problem | None = None
         profile: Profile | None = None
         try:
             if operation is None:
                 raise Refused(_no_operation(method, path, path_exists))
-            provider.dialect.authenticate(request, provider.keys)
-            ask = provider.dialect.decode(request, operation)
-            if operation != "list_models":
-                profile = provider.profile(ask.model)
+            dialect.authenticate(request, provider.keys)
+            ask = dialect.decode(request, operation)
+            if ask.needs:
+                kept = self._kept(provider, ask)
+                ask = dialect.resume(ask, kept)
+            if operation != "list_models" and ask.model:
+                profile = mount.profile(provider.name, ask.model)
                 if profile is None:
                     raise Refused(Problem("unknown_model", param=ask.model))
-                provider.dialect.check(ask, profile)
+                dialect.check(ask, profile)
         except Refused as refused:
             problem = refused.problem
         try:
@@ -137,7 +174,7 @@ class Fleet:
         subject = Subject(
             provider=provider.name,
             region=provider.region,
-            dialect=provider.dialect.name,
+            dialect=dialect.name,
             operation=operation,
             model=ask.model or None if ask else None,
             stream=ask.stream if ask else False,
@@ -148,10 +185,11 @@ class Fleet:
             key=directives.case or digest,
         )
         seed = draws.integer(self.seed, provider.name, digest) >> 65
-        nonces = Nonces(self.seed, provider.name, subject.key)
-        never_ready = bool(asked or provider.faults)
+        nonces = Nonces(dialect.nonces, self.seed, provider.name, subject.key)
+        moving = any(not fault.still for fault in provider.faults)
         return Known(
             provider,
+            mount,
             subject,
             body,
             directives,
@@ -162,7 +200,9 @@ class Fleet:
             ask,
             profile,
             problem,
-            never_ready=never_ready,
+            never_ready=bool(asked or moving or kept),
+            mark=self._marks[dialect.nonces],
+            kept=kept,
         )
 
     def _answer(self, known: Known) -> Answer | None:
@@ -171,18 +211,22 @@ class Fleet:
         if ask is None or profile is None or ask.operation != "generate" or known.problem is not None:
             return None
         if known.answer is None:
-            natives = getattr(known.provider.dialect, "natives", None)
+            natives = getattr(known.mount.dialect, "natives", None)
             spec = known.directives.answer
             try:
-                known.answer = compose(ask, spec, profile, self.seed, self._mark, 0, natives)
+                known.answer = compose(ask, spec, profile, self.seed, known.mark, 0, natives)
             except ValueError as error:
                 known.problem = Problem("invalid_request", f"Windtunnel directive: {error}")
         return known.answer
 
-    def _enact(self, known: Known, serving: Serving, scene: Scene, faults: tuple[Fault, ...]) -> tuple[Script, Outcome]:
+    def _enact(
+        self, known: Known, serving: Serving, key: tuple[object, ...], faults: tuple[Fault, ...]
+    ) -> tuple[Script, Outcome]:
         """The script after all faults, in their order at each place where faults bite."""
         applied: list[str] = []
         problem = known.problem
+        dialect = known.mount.dialect
+        scene = Scene(dialect, serving, key, known.ask, known.subject.path)
         for fault in faults:
             refusal = fault.problem(scene)
             if refusal is not None:
@@ -192,7 +236,6 @@ class Fleet:
         answer = None if problem else self._answer(known)
         problem = problem or known.problem  # the answer may have been impossible
         outcome = Outcome()
-        dialect = known.provider.dialect
         if problem is not None:
             script = dialect.error(problem, serving)
         elif answer is not None and known.ask is not None and known.profile is not None:
@@ -204,10 +247,10 @@ class Fleet:
                     said = changed
             script = self._reply(known, said, known.ask, known.profile, serving)
             outcome.usage_true, outcome.usage_told = said.usage, said.told
-        elif known.ask is not None and known.profile is not None:
-            script = dialect.count(known.ask, known.profile, serving)
+            scene = replace(scene, retell=partial(self._retell, known, said, serving))
         else:
-            script = dialect.models(known.provider.snapshots(), serving, known.ask.model if known.ask else "")
+            script = self._perform(known, serving)
+            outcome.usage_true = outcome.usage_told = script.usage
         for fault in faults:
             changed_script = fault.script(script, scene)
             if changed_script is not script:
@@ -217,29 +260,44 @@ class Fleet:
         outcome.faults = tuple(applied)
         return script, outcome
 
+    def _perform(self, known: Known, serving: Serving) -> Script:
+        """The reply to a request that no model answers with words."""
+        dialect, ask = known.mount.dialect, known.ask
+        if ask is None or ask.operation == "list_models":
+            return dialect.models(known.mount.snapshots(), serving, ask.model if ask else "")
+        if ask.operation == "count_tokens" and known.profile is not None:
+            return dialect.count(ask, known.profile, serving)
+        return dialect.perform(ask, known.profile, serving, known.kept)
+
+    def _retell(self, known: Known, said: Answer, serving: Serving, stream: bool) -> Script:
+        """The answer of a request, streamed or not whatever was asked."""
+        if known.ask is None or known.profile is None:
+            raise TypeError("only an answer can be told again")
+        ask = known.ask._replace(stream=stream)
+        return known.mount.dialect.reply(said.at(serving.nonce, serving.now_s), ask, known.profile, serving)
+
     def _reply(self, known: Known, answer: Answer, ask: Ask, profile: Profile, serving: Serving) -> Script:
         """The answer on the wire. When it is the one always given, the script is kept for the rest of its second."""
-        dialect = known.provider.dialect
-        usual = answer is known.answer and serving.nonce != self._mark
+        dialect, mark = known.mount.dialect, known.mark
+        usual = answer is known.answer and serving.nonce != mark
         if usual and known.was_played:
             if known.script is None or known.script[0] != serving.now_s:
-                marked = replace(serving, nonce=self._mark)
-                script = dialect.reply(answer.at(self._mark, serving.now_s), ask, profile, marked)
+                marked = replace(serving, nonce=mark)
+                script = dialect.reply(answer.at(mark, serving.now_s), ask, profile, marked)
                 size = 2 * body_length(script)
                 if size > REPLY_BYTES:
                     known.was_played = False
                 elif known.script is None:
                     self.memory.grow(known, size)
                 known.script = (serving.now_s, script)
-            return with_nonce(known.script[1], self._mark, serving.nonce)
+            return with_nonce(known.script[1], mark, serving.nonce)
         known.was_played = usual
         return dialect.reply(answer.at(serving.nonce, serving.now_s), ask, profile, serving)
 
     def _render(self, known: Known, nonce: str, now_s: int) -> tuple[bytes, Outcome]:
         """The reply as it leaves when nothing goes wrong, and its outcome."""
-        serving = Serving(nonce, now_s, known.seed)
-        scene = Scene(known.provider.dialect, serving, (), known.ask)
-        script, outcome = self._enact(known, serving, scene, ())
+        serving = Serving(nonce, now_s, known.seed, known.mount.facts)
+        script, outcome = self._enact(known, serving, (), known.provider.faults)
         data = whole(script, now_s)
         outcome.status = script.status
         outcome.frames_planned = outcome.frames_sent = len(script.frames)
@@ -259,12 +317,12 @@ class Fleet:
         if ready.timeless:
             ready.data = _at(ready.data, ready.now_s, now_s)
         else:
-            data, outcome = self._render(known, self._mark, now_s)
+            data, outcome = self._render(known, known.mark, now_s)
             if ready.timeless is None:
                 ready.timeless = _at(ready.data, ready.now_s, now_s) == data
             ready.data, ready.outcome = data, outcome
         ready.now_s = now_s
-        ready.parts = ready.data.split(self._mark_bytes)
+        ready.parts = ready.data.split(known.mark.encode())
 
 
 def with_nonce(script: Script, mark: str, nonce: str) -> Script:
@@ -272,7 +330,7 @@ def with_nonce(script: Script, mark: str, nonce: str) -> Script:
     old, new = mark.encode(), nonce.encode()
     headers = tuple([(name, value.replace(mark, nonce)) for name, value in script.headers])
     frames = tuple([frame.but(frame.data.replace(old, new)) for frame in script.frames])
-    return Script(script.status, headers, frames, script.stream, script.ending, script.head_due_ms)
+    return replace(script, headers=headers, frames=frames)
 
 
 def _at(data: bytes, then_s: int, now_s: int) -> bytes:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from simulator.answer import Answer
 from simulator.ask import Ask
-from simulator.dialects.base import Profile
+from simulator.dialects.base import Kept, Profile
 from simulator.directives import Directives
 from simulator.journal import Headers, Outcome
 from simulator.nonces import Nonces
 from simulator.plan import Rule, Subject
 from simulator.problem import Problem
-from simulator.providers import Provider
+from simulator.providers import Mount, Provider
 from simulator.script import Script
 
 REQUESTS = 4096
@@ -40,6 +40,7 @@ class Known:
     """What one request is; the same for every request that looks the same."""
 
     provider: Provider
+    mount: Mount
     subject: Subject
     body: bytes
     directives: Directives
@@ -56,6 +57,8 @@ class Known:
     script: tuple[int, Script] | None = None  # of that second, with the mark in the nonce's place
     first: bool = True  # no reply left ready-made yet
     was_played: bool = False
+    mark: str = ""  # what stands for the nonce in what is kept, of the dialect's alphabet
+    kept: Kept | None = None  # the earlier exchange that it is about
     weight: int = 0  # bytes it holds in memory, roughly; 0 while it is not remembered
 
 

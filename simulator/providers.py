@@ -1,11 +1,12 @@
-"""The providers that the fleet plays: rows of `fleet.yaml`."""
+"""The providers that the fleet plays: rows of `fleet.yaml`, each with its dialects at the paths they have there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator import models, scenario, shapes, signatures
 from simulator.dialects.base import Dialect, Profile
@@ -13,42 +14,83 @@ from simulator.faults import FAULTS, Fault, Flaw, Flawed
 
 FILE = Path(__file__).parent / "fleet.yaml"
 RESERVED = frozenset({"__fleet"})
+_PARAM = re.compile(r"\\\{([a-z]+)\\\}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mount:
+    """A dialect at one provider: below which paths, and the facts that hold there."""
+
+    dialect: Dialect
+    roots: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    def profile(self, provider: str, model: str) -> Profile | None:
+        """The facts about one of the models there; None when there is no such model."""
+        return models.profile(provider, self.dialect.name, model, self.facts)
+
+    def snapshots(self) -> dict[str, str]:
+        """The models there: id -> dated name."""
+        return models.listed(self.dialect.name, self.facts)
+
+
+class Route(NamedTuple):
+    """Where a request goes."""
+
+    mount: Mount
+    operation: str | None  # None: the path has none, or not by this method
+    params: Mapping[str, str]
+    path_exists: bool
+
+
+class _Path(NamedTuple):
+    """One operation of one mount."""
+
+    pattern: re.Pattern[str]
+    method: str
+    operation: str
+    mount: Mount
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One row: an endpoint that speaks a dialect."""
+    """One row: an endpoint that speaks one dialect or several."""
 
     name: str
-    dialect: Dialect
     region: str
+    mounts: tuple[Mount, ...]
     keys: frozenset[str]
     key: str  # the first of them, which the ready line shows
-    facts: Mapping[str, Any]
     faults: tuple[Fault, ...] = ()
     about: str = ""
+    paths: tuple[_Path, ...] = field(default=(), repr=False)
 
-    def profile(self, model: str) -> Profile | None:
-        """The facts about one of its models; None when it has no such model."""
-        return models.profile(self.name, self.dialect.name, model, self.facts)
+    def route(self, method: str, path: str) -> Route:
+        """The mount, operation and parameters of a request; of a path that nobody has, the first mount."""
+        exists: _Path | None = None
+        for row in self.paths:
+            found = row.pattern.fullmatch(path)
+            if found is None:
+                continue
+            if row.method == method:
+                return Route(row.mount, row.operation, found.groupdict(), path_exists=True)
+            exists = exists or row
+        return Route(exists.mount if exists else self.mounts[0], None, {}, path_exists=exists is not None)
 
-    def snapshots(self) -> dict[str, str]:
-        """Its models: id -> dated name."""
-        return models.listed(self.dialect.name, self.facts)
+    def describe(self, url: str) -> dict[str, Any]:
+        """What the ready line tells; `dialect` and `base_url` are those of the first mount, without its root."""
+        dialects = {mount.dialect.name: f"{url}/{self.name}{mount.roots[0]}" for mount in reversed(self.mounts)}
+        first = self.mounts[0].dialect.name
+        base = {"base_url": f"{url}/{self.name}", "dialect": first, "key": self.key, "region": self.region}
+        return {**base, "dialects": {name: dialects[name] for name in sorted(dialects)}}
 
-    def operation(self, method: str, path: str) -> tuple[str | None, bool]:
-        """(operation, whether the path exists under some method)."""
-        operations = self.dialect.operations
-        found = operations.get((method, path))
-        if found is not None:
-            return found, True
-        if any(path == known for _, known in operations):
-            return None, True
-        for (known_method, known), operation in operations.items():
-            head, mark, _ = known.partition("{id}")
-            if mark and path.startswith(head) and len(path) > len(head) and "/" not in path[len(head) :]:
-                return (operation, True) if known_method == method else (None, True)
-        return None, False
+
+def _paths(mounts: tuple[Mount, ...]) -> Iterator[_Path]:
+    for mount in mounts:
+        for root in mount.roots:
+            for (method, path), operation in mount.dialect.operations.items():
+                literal = re.escape(root + path)
+                yield _Path(re.compile(_PARAM.sub(r"(?P<\1>[^/]+?)", literal)), method, operation, mount)
 
 
 def default_key(name: str, dialect: str) -> str:
@@ -66,11 +108,8 @@ def read(data: object, dialects: Mapping[str, Dialect], seed: int) -> dict[str, 
         where = f"providers[{index}]"
         if row["name"] in providers or row["name"] in RESERVED:
             flaws.append(Flaw(f"{where}.name", repr(row["name"]), "a name that no other row has"))
-        if row["dialect"] not in dialects:
-            flaws.append(Flaw(f"{where}.dialect", repr(row["dialect"]), f"one of {', '.join(dialects)}"))
-            continue
         try:
-            providers[row["name"]] = _provider(row, dialects[row["dialect"]], seed, where)
+            providers[row["name"]] = _provider(row, dialects, seed, where)
         except Flawed as error:
             flaws += error.flaws
     if flaws:
@@ -78,15 +117,47 @@ def read(data: object, dialects: Mapping[str, Dialect], seed: int) -> dict[str, 
     return providers
 
 
-def _provider(row: Mapping[str, Any], dialect: Dialect, seed: int, where: str) -> Provider:
-    keys = row.get("keys") or [default_key(row["name"], dialect.name)]
+def _provider(row: Mapping[str, Any], dialects: Mapping[str, Dialect], seed: int, where: str) -> Provider:
+    mounts = _mounts(row, dialects, {"signature_secret": signatures.secret(seed), **row.get("facts", {})}, where)
+    keys = row.get("keys") or [default_key(row["name"], mounts[0].dialect.name)]
     faults: list[Fault] = []
     for index, raw in enumerate(row.get("faults", [])):
         options = {name: value for name, value in raw.items() if name != "kind"}
         faults.append(FAULTS.build(raw["kind"], options, f"{where}.faults[{index}]"))
-    facts = {"signature_secret": signatures.secret(seed), **row.get("facts", {})}
-    about = row.get("about", "")
-    return Provider(row["name"], dialect, row["region"], frozenset(keys), keys[0], facts, tuple(faults), about)
+    return Provider(
+        name=row["name"],
+        region=row["region"],
+        mounts=mounts,
+        keys=frozenset(keys),
+        key=keys[0],
+        faults=tuple(faults),
+        about=row.get("about", ""),
+        paths=tuple(_paths(mounts)),
+    )
+
+
+def _mounts(
+    row: Mapping[str, Any], dialects: Mapping[str, Dialect], facts: Mapping[str, Any], where: str
+) -> tuple[Mount, ...]:
+    """The dialects of a row, as `dialect: NAME`, or `dialects:` with names and {dialect, at, facts}. Raises Flawed."""
+    if ("dialect" in row) == ("dialects" in row):
+        came = "both dialect and dialects" if "dialect" in row else "neither dialect nor dialects"
+        raise Flawed([Flaw(where, came, "one of the two")])
+    mounts: list[Mount] = []
+    flaws: list[Flaw] = []
+    for index, raw in enumerate([row["dialect"]] if "dialect" in row else row["dialects"]):
+        place = f"{where}.dialect" if "dialect" in row else f"{where}.dialects[{index}]"
+        entry: Mapping[str, Any] = {"dialect": raw} if isinstance(raw, str) else raw
+        dialect = dialects.get(entry["dialect"])
+        if dialect is None:
+            flaws.append(Flaw(place, repr(entry["dialect"]), f"one of {', '.join(dialects)}"))
+            continue
+        at = entry.get("at", dialect.root)
+        roots = tuple([at] if isinstance(at, str) else at)
+        mounts.append(Mount(dialect, roots, {**facts, **entry.get("facts", {})}))
+    if flaws:
+        raise Flawed(flaws)
+    return tuple(mounts)
 
 
 def load(path: str | Path, dialects: Mapping[str, Dialect], seed: int) -> dict[str, Provider]:

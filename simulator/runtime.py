@@ -83,7 +83,4 @@ def _asgi(control: Control) -> ASGI3Application:
 
 def describe(fleet: Fleet, url: str) -> dict[str, Any]:
     """The providers with their URLs and keys."""
-    return {
-        name: {"base_url": f"{url}/{name}", "dialect": row.dialect.name, "key": row.key, "region": row.region}
-        for name, row in fleet.providers.items()
-    }
+    return {name: row.describe(url) for name, row in fleet.providers.items()}

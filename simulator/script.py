@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from simulator.answer import Usage
+
 
 class Ending(StrEnum):
     """How the exchange ends once the frames are sent."""
@@ -45,3 +47,4 @@ class Script:
     stream: bool = False  # chunked, one chunk a frame
     ending: Ending = Ending.END
     head_due_ms: float | None = 0.0  # when status and headers leave; None: never
+    usage: Usage | None = None  # what an operation without an `Answer` used and told

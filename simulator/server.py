@@ -100,9 +100,11 @@ class App:
         """Answer a request that was not read, in the provider's words. A body still under way is dropped."""
         if wire.unread:
             wire.refuse_rest()
-        serving = Serving(self.fleet.unread_nonce(), int(arrived_ms // 1000), 0)
-        script = provider.dialect.error(problem, serving)
-        entry = Entry(_unread(provider, path, scope), scope["headers"], b"", 1, 1, arrived_ms, Outcome())
+        mount = provider.route(scope["method"], path).mount
+        serving = Serving(self.fleet.unread_nonce(mount), int(arrived_ms // 1000), 0, mount.facts)
+        script = mount.dialect.error(problem, serving)
+        subject = _unread(provider, mount.dialect.name, path, scope)
+        entry = Entry(subject, scope["headers"], b"", 1, 1, arrived_ms, Outcome())
         await self._play(wire, script, entry)
 
     async def _elsewhere(self, path: str, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -116,7 +118,10 @@ class App:
         """What is here, or that the path names no provider."""
         with suppress(PeerGone, TooLarge):
             await wire.body(receive, BODY_BYTES_MAX)
-        providers = {name: {"dialect": row.dialect.name, "region": row.region} for name, row in self._providers.items()}
+        providers = {
+            name: {"dialects": [mount.dialect.name for mount in row.mounts], "region": row.region}
+            for name, row in self._providers.items()
+        }
         content: dict[str, Any] = {"providers": providers, "control": CONTROL, "openapi": f"{CONTROL}/openapi.json"}
         status = 200
         if path != "/":
@@ -130,10 +135,9 @@ class App:
         wire.finish()
 
 
-def _unread(provider: Provider, path: str, scope: Any) -> Subject:
+def _unread(provider: Provider, dialect: str, path: str, scope: Any) -> Subject:
     """The subject of a request of which only the head was read."""
     query = scope["query_string"].decode("latin-1")
-    dialect = provider.dialect.name
     method = scope["method"]
     return Subject(provider.name, provider.region, dialect, None, None, False, method, path, query, None, "unread")
 

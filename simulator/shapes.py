@@ -145,14 +145,34 @@ def rules_schema() -> dict[str, Any]:
 def fleet_schema() -> dict[str, Any]:
     """Of the fleet's file of providers."""
     name = {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"}
+    root = {"type": "string", "pattern": r"^(/[A-Za-z0-9._~{}-]+)*$"}
+    mount = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["dialect"],
+        "properties": {
+            "dialect": {"type": "string"},
+            "at": {
+                "description": 'Below which path or paths, e.g. "/api/paas/v4"; "" is the provider itself.',
+                "anyOf": [root, {"type": "array", "items": root, "minItems": 1}],
+            },
+            "facts": {"type": "object", "description": "Facts that hold there only."},
+        },
+    }
     row = {
         "type": "object",
         "additionalProperties": False,
-        "required": ["name", "dialect", "region"],
+        "required": ["name", "region"],
         "properties": {
             "name": {**name, "description": "The first segment of its URLs."},
             "about": {"type": "string"},
-            "dialect": {"type": "string", "description": "The wire it speaks."},
+            "dialect": {"type": "string", "description": "The one wire it speaks, at its usual paths."},
+            "dialects": {
+                "description": "The wires it speaks: names, or where each is mounted and what holds there.",
+                "type": "array",
+                "minItems": 1,
+                "items": {"anyOf": [{"type": "string"}, mount]},
+            },
             "region": name,
             "keys": {
                 "description": "What it accepts; by default one that is made of its name.",

@@ -29,7 +29,7 @@ from simulator.dialects import (
     anthropic_usage,
 )
 from simulator.dialects.anthropic_blocks import Delta, Wire
-from simulator.dialects.base import Profile, Serving
+from simulator.dialects.base import Kept, Profile, Serving
 from simulator.draws import begun_at, dice, word
 from simulator.problem import Problem, Refused
 from simulator.script import Frame, Script
@@ -54,11 +54,13 @@ class AnthropicMessages:
     """The wire of Anthropic and of those who copy it."""
 
     name: ClassVar[str] = "anthropic_messages"
+    root: ClassVar[str] = "/v1"
+    nonces: ClassVar[str] = "letters"
     operations: ClassVar[Mapping[tuple[str, str], str]] = {
-        ("POST", "/v1/messages"): "generate",
-        ("POST", "/v1/messages/count_tokens"): "count_tokens",
-        ("GET", "/v1/models"): "list_models",
-        ("GET", "/v1/models/{id}"): "list_models",
+        ("POST", "/messages"): "generate",
+        ("POST", "/messages/count_tokens"): "count_tokens",
+        ("GET", "/models"): "list_models",
+        ("GET", "/models/{model}"): "list_models",
     }
     natives: ClassVar[Mapping[str, Callable[[Ask, Random], tuple[Block, ...]]]] = anthropic_native.NATIVES
 
@@ -79,7 +81,7 @@ class AnthropicMessages:
         """Read and validate a request; the query (`?beta=true`) says nothing here."""
         if operation == "list_models":
             anthropic_request.version(request.headers)
-            return Ask(operation, model=unquote(request.path.removeprefix("/v1/models").strip("/")))
+            return Ask(operation, model=unquote(request.params.get("model", "")))
         return anthropic_request.decode(request, operation)
 
     def check(self, ask: Ask, profile: Profile) -> None:
@@ -121,6 +123,14 @@ class AnthropicMessages:
         first, last = (names[0], names[-1]) if names else (None, None)
         page = {"data": [_model(name) for name in names], "has_more": False, "first_id": first, "last_id": last}
         return Script(200, anthropic_headers.plain(serving), (Frame(orjson.dumps(page), "body"),))
+
+    def perform(self, ask: Ask, profile: Profile | None, serving: Serving, kept: Kept | None) -> Script:  # noqa: ARG002
+        """This wire has no other operation."""
+        return self.error(Problem("not_found", param=ask.operation), serving)
+
+    def resume(self, ask: Ask, kept: Kept) -> Ask:  # noqa: ARG002
+        """Nothing is kept on this wire."""
+        return ask
 
     def error(self, problem: Problem, serving: Serving) -> Script:
         """A refusal: native status, body with the request id of the header."""

@@ -38,18 +38,32 @@ class Serving:
     nonce: str  # answer.NONCE_LENGTH characters of [A-Za-z0-9]
     now_s: int  # Unix seconds, 10 digits
     seed: int  # for padding and the like: the same seed gives the same bytes
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the provider, where this dialect is mounted
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An earlier exchange that a request is about: all it takes to write its reply again."""
+
+    ask: Ask
+    answer: Answer | None  # with the mark in the nonce's place; None: the operation has none
+    profile: Profile
+    serving: Serving
+    cancelled_s: int | None = None  # when somebody cancelled it
 
 
 class Dialect(Protocol):
     """A wire format on the server's side.
 
-    `nonce` and the 10 digits of `now_s` must appear in what `reply` and `error` write exactly as given and nothing else
-    may depend on them: the fleet renders a reply once per distinct request, with marks in their place, and fills the
-    marks in later.
+    `nonce` must appear in what `reply` and `error` write exactly as given and nothing else may depend on it: the fleet
+    renders a reply once per distinct request, with a mark in its place, and fills the mark in later. If the 10 digits
+    of `now_s` appear as given too, that does for every second; else the reply is written anew each second.
     """
 
     name: ClassVar[str]
-    operations: ClassVar[Mapping[tuple[str, str], str]]  # (method, path) -> Ask.operation; a path may end in "/{id}"
+    root: ClassVar[str]  # of its paths at its inventor's, e.g. "/v1"; a row of fleet.yaml may mount it elsewhere
+    operations: ClassVar[Mapping[tuple[str, str], str]]  # (method, path below the root) -> operation; {name}: a segment
+    nonces: ClassVar[str]  # the alphabet of its ids: "letters" ([A-Za-z0-9]) or "hex"
 
     def authenticate(self, request: Request, keys: frozenset[str]) -> None:
         """Raise Refused unless the request bears one of `keys` in a header form this wire has."""
@@ -68,6 +82,12 @@ class Dialect(Protocol):
 
     def models(self, snapshots: Mapping[str, str], serving: Serving, model: str = "") -> Script:
         """The list of models, or the one called `model` (`Ask.model`); `snapshots` maps each id to its dated name."""
+
+    def perform(self, ask: Ask, profile: Profile | None, serving: Serving, kept: Kept | None) -> Script:
+        """The reply to any other operation. `profile` is None where no model is asked, `kept` where none is needed."""
+
+    def resume(self, ask: Ask, kept: Kept) -> Ask:
+        """The request as it stands once the earlier exchange that it needs is known (`ask.needs`)."""
 
     def error(self, problem: Problem, serving: Serving) -> Script:
         """A refusal as an HTTP reply: native status, body and headers."""

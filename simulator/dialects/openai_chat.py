@@ -22,7 +22,7 @@ from simulator.dialects import (
     openai_request,
     openai_rules,
 )
-from simulator.dialects.base import Profile, Serving
+from simulator.dialects.base import Kept, Profile, Serving
 from simulator.problem import Problem, Refused
 from simulator.script import Frame, Script
 
@@ -34,10 +34,12 @@ class OpenAIChat:
     """The Chat Completions wire."""
 
     name: ClassVar[str] = "openai_chat"
+    root: ClassVar[str] = "/v1"
+    nonces: ClassVar[str] = "letters"
     operations: ClassVar[Mapping[tuple[str, str], str]] = {
-        ("POST", "/v1/chat/completions"): "generate",
-        ("GET", "/v1/models"): "list_models",
-        ("GET", "/v1/models/{id}"): "list_models",
+        ("POST", "/chat/completions"): "generate",
+        ("GET", "/models"): "list_models",
+        ("GET", "/models/{model}"): "list_models",
     }
 
     def authenticate(self, request: Request, keys: frozenset[str]) -> None:
@@ -53,7 +55,7 @@ class OpenAIChat:
     def decode(self, request: Request, operation: str) -> Ask:
         """Read and validate a request. A single model is asked for by its id in `Ask.model`."""
         if operation == "list_models":
-            return Ask(operation, model=request.path.removeprefix("/v1/models").strip("/"))
+            return Ask(operation, model=request.params.get("model", ""))
         return openai_request.decode(request, operation)
 
     def check(self, ask: Ask, profile: Profile) -> None:
@@ -79,6 +81,14 @@ class OpenAIChat:
         body: Any = _model(model) if model else {"object": "list", "data": [_model(name) for name in names]}
         data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         return Script(200, openai_headers.plain(serving), (Frame(data, "body"),))
+
+    def perform(self, ask: Ask, profile: Profile | None, serving: Serving, kept: Kept | None) -> Script:  # noqa: ARG002
+        """This wire has no other operation."""
+        return self.error(Problem("not_found", param=ask.operation), serving)
+
+    def resume(self, ask: Ask, kept: Kept) -> Ask:  # noqa: ARG002
+        """Nothing is kept on this wire."""
+        return ask
 
     def error(self, problem: Problem, serving: Serving) -> Script:
         """A refusal: native status, body and headers."""

@@ -50,7 +50,7 @@ class Scene:
     key: tuple[object, ...]  # of every draw: seed, provider, case or digest, attempt
     ask: Ask | None = None  # None: the request was not understood
     path: str = ""
-    retell: Callable[[bool], Script] | None = None  # what is said, streamed or not; None: nothing is (a refusal, a list)
+    retell: Callable[[bool], Script] | None = None  # what is said, streamed or not; None: nothing is
 
     def dice(self, *parts: object) -> Random:
         """A random stream of this exchange's own."""
@@ -65,9 +65,9 @@ class Scene:
 class Fault:
     """A fault that does nothing; each kind overrides the place where it bites.
 
-    `quirk` is its name in the catalogue of provider quirks, where that differs from the kind with hyphens; scenarios and
-    directives may use either. `seen_at` says which providers show it, or "synthetic". A `still` fault only rewrites what is
-    said, without dice, delays or the connection: a provider that always has it can be served ready-made.
+    `quirk` is its name in the catalogue of provider quirks, where that differs from the kind with hyphens; scenarios
+    and directives may use either. `seen_at` says which providers show it, or "synthetic". A `still` fault only rewrites
+    what is said, without dice, delays or the connection: a provider that always has it can be served ready-made.
     """
 
     kind: ClassVar[str]

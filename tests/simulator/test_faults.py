@@ -435,7 +435,7 @@ def test_derived_files_are_current() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "flaw"),
     [
-        ("nope", {}, "fault.kind: came 'nope'; due one of"),
+        ("nope", {}, "fault.kind: came 'nope'; due perhaps noop"),
         ("stall", {"after_frames": -1}, "fault.after_frames: came -1; due a whole number >= 0"),
         ("stall", {"after_frames": True}, "fault.after_frames: came True; due a whole number >= 0"),
         ("stall", {"frames": 1}, "fault.frames: came an unknown option; due an option of stall: after_frames, for_ms"),

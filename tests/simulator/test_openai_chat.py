@@ -322,7 +322,7 @@ def test_models_are_listed_with_their_dated_names() -> None:
     assert body["object"] == "list"
     assert {"gpt-5", "gpt-5-2025-08-07"} <= ids
     assert "glm-5" not in ids
-    ask = DIALECT.decode(Request("GET", "/v1/models/gpt-5", "", {}, b""), "list_models")
+    ask = DIALECT.decode(Request("GET", "/v1/models/gpt-5", "", {}, b"", {"model": "gpt-5"}), "list_models")
     one = orjson.loads(payload(DIALECT.models(listed, SERVING, ask.model)))
     assert one == {"id": "gpt-5", "object": "model", "created": one["created"], "owned_by": "openai"}
     assert DIALECT.models(listed, SERVING, "gpt-99").status == 404

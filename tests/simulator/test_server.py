@@ -255,7 +255,7 @@ def test_it_tells_when_it_is_ready_and_a_signal_ends_it_quietly(number: signal.S
     )
     told = ready_line(process)["fleet"]
     assert told["control_url"] == told["base_url"] + "/__fleet"
-    assert set(told["providers"]["anthropic-eu"]) == {"base_url", "dialect", "key", "region"}
+    assert set(told["providers"]["anthropic-eu"]) == {"base_url", "dialect", "dialects", "key", "region"}
     host, port = told["base_url"].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as sock:
         sock.sendall(chat("[[fault: hang]]"))

@@ -1,0 +1,49 @@
+"""What the fleet keeps of exchanges that can be asked for again (`Ask.keep`), by provider and nonce.
+
+An exchange is kept as what it was learned from, and its reply is written again when somebody asks: keeping costs the
+hot path one entry in a table. Bounded: the oldest go first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from simulator.memory import Known
+
+EXCHANGES = 20_000
+
+
+class Held(NamedTuple):
+    """One exchange."""
+
+    known: Known
+    now_s: int
+    cancelled_s: int | None = None
+
+
+class Shelf:
+    """The exchanges of one fleet."""
+
+    def __init__(self, exchanges: int = EXCHANGES) -> None:
+        self._held: OrderedDict[tuple[str, str], Held] = OrderedDict()
+        self._exchanges = exchanges
+
+    def put(self, provider: str, nonce: str, held: Held) -> None:
+        """Keep an exchange, in place of what was there."""
+        self._held[(provider, nonce)] = held
+        if len(self._held) > self._exchanges:
+            self._held.popitem(last=False)
+
+    def get(self, provider: str, nonce: str) -> Held | None:
+        """The exchange of that nonce."""
+        return self._held.get((provider, nonce))
+
+    def drop(self, provider: str, nonce: str) -> None:
+        """Forget an exchange."""
+        self._held.pop((provider, nonce), None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._held.clear()
