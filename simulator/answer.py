@@ -64,6 +64,8 @@ class Native:
 
     content: Mapping[str, Any]
     streamed_input: bool = False  # its `input` travels as deltas, like a tool call's arguments
+    tokens: int = 0  # output tokens it is worth besides its input
+    final: bool = False  # nothing else is said: neither thinking nor text nor calls
 
 
 Block = Text | Thinking | ToolCall | Refusal | Native

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+NEVER_THINK: Final = -1
 
 
 class Request(NamedTuple):
@@ -22,6 +24,7 @@ class Request(NamedTuple):
     body: bytes
     params: Mapping[str, str] = MappingProxyType({})  # what stands in the path, by the names of its pattern
     facts: Mapping[str, Any] = MappingProxyType({})  # of the provider, where this dialect is mounted
+    site: str = ""  # "http://127.0.0.1:8080/openai": where the client reached this provider; links begin with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,16 @@ class Ask(NamedTuple):
     tool_choice: str = "auto"  # "auto" | "none" | "required" | the name of a tool
     parallel_tools: bool = True
     schema: Mapping[str, Any] | None = None  # the answer must validate; {} asks for any JSON object
-    thinking_tokens: int = 0  # 0: no thinking asked; else the most it may use
+    thinking_tokens: int = 0  # 0: no thinking asked; NEVER_THINK: not to think; else the most it may use
+    effort: str = ""  # of reasoning that the wire hides, by the words of compose.HIDDEN_STEPS; "": nothing asked
     input_tokens: int = 0  # exact, by simulator.tokens
     cached_tokens: int = 0  # of input_tokens, read from the provider's cache
     cache_write_tokens: int = 0  # of input_tokens, written to it
     body: Mapping[str, Any] = MappingProxyType({})  # the JSON as sent
     keep: bool = False  # the reply can be asked for later, by the nonce in its id
+    fresh: bool = False  # the reply depends on the attempt, or takes its time: it is never served ready-made
     needs: str = ""  # the nonce of an earlier reply that this request is about
+    site: str = ""  # where links in the reply begin: the site of the request, and the root of the dialect there
 
     @property
     def last_turn(self) -> Turn | None:

@@ -26,4 +26,4 @@ def block_tokens(block: Block) -> int:
         case Refusal(text):
             return tokens.count(text)
         case Native(content, streamed_input):
-            return tokens.count(arguments_json(content.get("input", {}))) if streamed_input else 0
+            return block.tokens + (tokens.count(arguments_json(content.get("input", {}))) if streamed_input else 0)

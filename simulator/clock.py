@@ -68,10 +68,14 @@ class Clock:
         scale: float = 1.0,
         *,
         start_ms: float | None = None,
+        zero_s: float | None = None,
         read: Callable[[], float] = edge.monotonic_s,
         alarm: Alarm = edge.alarm,
     ) -> None:
-        """`scale`: fleet seconds per real second. `read` gives real seconds, `alarm` wakes after some."""
+        """`scale`: fleet seconds per real second. `read` gives real seconds, `alarm` wakes after some.
+
+        It was `start_ms` when `read` gave `zero_s`; now, by default.
+        """
         if mode not in ("real", "manual"):
             raise ClockError(f"clock mode {mode!r}: due real or manual")
         if not 0 < scale < 1e6:
@@ -80,7 +84,7 @@ class Clock:
         self.scale = 1.0 if mode == "manual" else float(scale)
         self._read = read
         self._alarm = alarm
-        self._zero_s = read()
+        self._zero_s = read() if zero_s is None else zero_s
         self._rate = self.scale * 1000.0
         self._start_ms = start_ms if start_ms is not None else MANUAL_START_MS if mode == "manual" else edge.wall_ms()
         self._queue: list[tuple[float, int, Waiting]] = []

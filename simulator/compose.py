@@ -16,8 +16,8 @@ from typing import Any, Final
 import orjson
 
 from simulator import draws, json_values, prose, signatures, tokens
-from simulator.answer import Answer, Block, Choice, Refusal, Stop, Text, Thinking, ToolCall, Usage
-from simulator.ask import Ask, Tool
+from simulator.answer import Answer, Block, Choice, Native, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from simulator.ask import NEVER_THINK, Ask, Tool
 from simulator.blocks import block_tokens
 from simulator.dialects.base import Profile
 from simulator.directives import AnswerSpec
@@ -87,18 +87,18 @@ def _identity(ask: Ask) -> bytes:
 def _choice(ask: Ask, spec: AnswerSpec, profile: Profile, seed: int, dice: Random, natives: Natives) -> _Part:
     """One of the answers."""
     room = ask.max_tokens if ask.max_tokens is not None else profile.facts.get("default_max_tokens")
+    own = _natives(ask, spec, profile, dice, natives)
+    if any(isinstance(block, Native) and block.final for block in own):
+        return _Part(Choice(tuple(own), Stop.END), 0, 0)
     thinking = _thinking(ask, spec, profile, seed, dice)
     hidden = 0 if thinking else _hidden(ask, spec, profile, dice)
     reasoning = hidden + (block_tokens(thinking) if thinking else 0)
     if room is not None:
         room = max(room - reasoning, 0)
-    blocks: list[Block] = [thinking] if thinking else []
-    for name in spec.native:
-        if name not in natives:
-            raise ValueError(f"native={name}: this wire knows {', '.join(natives) or 'no native blocks'}")
-        blocks += natives[name](ask, dice)
+    blocks: list[Block] = [thinking, *own] if thinking else [*own]
     if spec.refusal:
-        return _Part(Choice((*blocks, Refusal(spec.say or REFUSAL)), Stop.REFUSAL), reasoning, hidden)
+        said = "" if profile.has("silent_refusals") else spec.say or REFUSAL
+        return _Part(Choice((*blocks, Refusal(said)), Stop.REFUSAL), reasoning, hidden)
     calls = _calls(ask, spec, dice)
     if calls and not spec.length and (room is None or sum(map(block_tokens, calls)) <= room):
         preface = [Text(_pieces(spec.say))] if spec.say else []
@@ -107,17 +107,30 @@ def _choice(ask: Ask, spec: AnswerSpec, profile: Profile, seed: int, dice: Rando
     return _Part(Choice((*blocks, text), stop, match), reasoning, hidden)
 
 
+def _natives(ask: Ask, spec: AnswerSpec, profile: Profile, dice: Random, natives: Natives) -> list[Block]:
+    """The blocks that only this wire has: asked for by name, or a habit of the model unless another answer is asked."""
+    named = spec.text or spec.tool_call or spec.refusal
+    out: list[Block] = []
+    for name in (*spec.native, *(() if named else profile.facts.get("native", ()))):
+        if name not in natives:
+            raise ValueError(f"native={name}: this wire knows {', '.join(natives) or 'no native blocks'}")
+        out += natives[name](ask, dice)
+    return out
+
+
 def _thinking(ask: Ask, spec: AnswerSpec, profile: Profile, seed: int, dice: Random) -> Thinking | None:
     """Reasoning that the wire shows: asked for on a wire that signs it, or a habit of the model."""
     shown = profile.has("reasoning_content") and (profile.has("reasoning") or spec.reasoning)
-    if not (ask.thinking_tokens or shown):
+    if not (ask.thinking_tokens or shown) or ask.thinking_tokens == NEVER_THINK:
         return None
     count = spec.reasoning_tokens if spec.reasoning_tokens is not None else draws.between(dice, *THINKING_TOKENS)
     for limit in (ask.thinking_tokens or None, None if ask.max_tokens is None else ask.max_tokens // 2):
         count = count if limit is None else min(count, limit)
+    if spec.length and profile.has("thinking_exhausts") and 0 < (ask.max_tokens or 0) <= ask.thinking_tokens:
+        count = ask.max_tokens or 0  # nothing is left for the text
     if not count:
         return None
-    pieces = prose.pieces(dice, count)
+    pieces = prose.pieces(dice, count) if spec.thought is None else _pieces(spec.thought)
     secret, family = signatures.secret(seed), signatures.family(profile.snapshot)
     return Thinking(pieces, signatures.sign(secret, family, profile.provider, "".join(pieces)))
 
@@ -126,7 +139,7 @@ def _hidden(ask: Ask, spec: AnswerSpec, profile: Profile, dice: Random) -> int:
     """Tokens of reasoning that the wire bills but does not show. They leave at least half of the room to the text."""
     if not profile.has("reasoning_hidden"):
         return 0
-    effort = ask.body.get("reasoning_effort") or profile.facts.get("reasoning_effort", "medium")
+    effort = ask.effort or ask.body.get("reasoning_effort") or profile.facts.get("reasoning_effort", "medium")
     low, high = HIDDEN_STEPS.get(str(effort), HIDDEN_STEPS["medium"])
     count = HIDDEN_STEP * max(draws.between(dice, low, high), int(spec.reasoning))
     if spec.reasoning_tokens is not None:
@@ -163,11 +176,12 @@ def _repeated(own: Sequence[Tool], chosen: Tool, count: int) -> list[Tool]:
 
 
 def _calls(ask: Ask, spec: AnswerSpec, dice: Random) -> list[ToolCall]:
-    calls = []
-    for tool in _wanted(ask, spec):
-        call = "".join(dice.choices(draws.ALPHABET, k=CALL_LENGTH))
-        calls.append(ToolCall(call, tool.name, _arguments(tool, dice)))
-    return calls
+    def call() -> str:
+        return "".join(dice.choices(draws.ALPHABET, k=CALL_LENGTH))
+
+    if spec.calls:
+        return [ToolCall(call(), one.name, one.arguments) for one in spec.calls]
+    return [ToolCall(call(), tool.name, _arguments(tool, dice)) for tool in _wanted(ask, spec)]
 
 
 def _arguments(tool: Tool, dice: Random) -> Mapping[str, Any]:

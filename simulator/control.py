@@ -16,17 +16,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator import scenario, shapes
+from simulator import quota_rows, scenario, shapes
 from simulator.clock import ClockError
+from simulator.control_wire import Refusal, read_body, read_json, read_whole, reply
 from simulator.faults import Flaw, Flawed
+from simulator.fixtures import files
+from simulator.fixtures.fixture import Fixtures
+from simulator.fixtures.watch import Library
 from simulator.fleet import Fleet
 from simulator.journal import Journal, Query
 from simulator.lateness import Lateness
+from simulator.metrics import CONTENT_TYPE, Metrics
+from simulator.quotas import Limit
+from simulator.rules import read_rules
 from simulator.scenario import Scenario
+from simulator.steering import Steering
 
 PREFIX = "/__fleet"
 OPENAPI = Path(__file__).parent / "control_openapi.yaml"
-BODY_BYTES_MAX = 4 << 20
 WAIT_MS_MAX = 120_000
 
 
@@ -46,22 +53,6 @@ def openapi() -> dict[str, Any]:
     return document
 
 
-def reply(content: object, status: int = 200) -> Response:
-    """A JSON response."""
-    return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
-
-
-class Refusal(Exception):
-    """A control request that is wrong."""
-
-    def __init__(self, message: str, flaws: list[Flaw] | None = None, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-        self.content: dict[str, Any] = {"error": {"message": message}}
-        if flaws:
-            self.content["error"]["problems"] = [flaw._asdict() for flaw in flaws]
-
-
 class Control:
     """The API over one fleet."""
 
@@ -70,8 +61,11 @@ class Control:
         self._fleet = fleet
         self._journal = journal
         self._lateness = lateness
+        self._steering = Steering(fleet, journal)
+        self._metrics = Metrics(fleet, journal, lateness)
         self._describe = describe
         self._scenario: Scenario | None = None
+        self.library: Library | None = None  # of the fixture files that are watched
         self._scenario_since_ms = 0.0
 
     def app(self) -> Starlette:
@@ -90,6 +84,9 @@ class Control:
             ("GET", "/scenario"): self.get_scenario,
             ("PUT", "/scenario"): self.put_scenario,
             ("DELETE", "/scenario"): self.delete_scenario,
+            ("GET", "/fixtures"): self.get_fixtures,
+            ("PUT", "/fixtures"): self.put_fixtures,
+            ("DELETE", "/fixtures"): self.delete_fixtures,
             ("GET", "/faults"): self.get_faults,
             ("POST", "/faults"): self.post_faults,
             ("DELETE", "/faults"): self.delete_faults,
@@ -99,22 +96,29 @@ class Control:
             ("GET", "/clock"): self.get_clock,
             ("POST", "/clock"): self.post_clock,
             ("GET", "/lateness"): self.get_lateness,
+            ("GET", "/metrics"): self.get_metrics,
+            ("GET", "/quotas"): self.get_quotas,
+            ("PUT", "/quotas"): self.put_quotas,
+            ("DELETE", "/quotas"): self.delete_quotas,
             ("POST", "/reset"): self.post_reset,
             ("GET", "/openapi.json"): self.get_openapi,
+            **self._steering.handlers(),
         }
 
     def set_scenario(self, found: Scenario | None) -> None:
         """Put a scenario on, or take it off; its timeline begins now."""
         self._scenario = found
         self._scenario_since_ms = self._fleet.clock.now_ms()
+        self._fleet.gates.reset()
         if found is None:
             self._fleet.plan.set_scenario(())
         else:
             ttl_ms = None if found.ttl_s is None else found.ttl_s * 1000
-            self._fleet.plan.set_scenario(found.rules, ttl_ms, found.seed, self._expired)
+            self._fleet.plan.set_scenario(found.rules, ttl_ms, found.seed, self._expired, found.states)
 
     def _expired(self) -> None:
         self._scenario = None
+        self._fleet.gates.reset()
 
     async def health(self, _: Request) -> Response:
         """That it lives, and how to repeat what it does."""
@@ -134,7 +138,7 @@ class Control:
     async def put_scenario(self, request: Request) -> Response:
         """Put a scenario on."""
         try:
-            found = scenario.parse(await _body(request))
+            found = scenario.parse(await read_body(request))
         except Flawed as error:
             raise Refusal("The scenario is not sound.", error.flaws) from None
         self.set_scenario(found)
@@ -145,18 +149,38 @@ class Control:
         self.set_scenario(None)
         return reply({"scenario": None})
 
+    async def get_fixtures(self, _: Request) -> Response:
+        """The canned answers in force, and what is wrong with files that changed."""
+        names = [{"name": one.name, "steps": len(one.steps)} for one in self._fleet.fixtures]
+        problems = [] if self.library is None else [flaw._asdict() for flaw in self.library.flaws]
+        return reply({"fixtures": names, "problems": problems})
+
+    async def put_fixtures(self, request: Request) -> Response:
+        """Answer by these from now on."""
+        try:
+            found = files.read(scenario.parse_yaml(await read_body(request)))
+        except Flawed as error:
+            raise Refusal("The fixtures are not sound.", error.flaws) from None
+        self._fleet.put_fixtures(found)
+        return await self.get_fixtures(request)
+
+    async def delete_fixtures(self, request: Request) -> Response:
+        """Answer nothing by fixture."""
+        self._fleet.put_fixtures(Fixtures())
+        return await self.get_fixtures(request)
+
     async def get_faults(self, _: Request) -> Response:
         """The rules added and still in force."""
         return reply({"rules": self._fleet.plan.added()})
 
     async def post_faults(self, request: Request) -> Response:
         """Add rules."""
-        data = _json(await _body(request))
+        data = read_json(await read_body(request))
         flaws = shapes.flaws("rules", data)
         if flaws or not isinstance(data, dict):
             raise Refusal("The rules are not sound.", flaws)
         try:
-            rules = scenario.read_rules(data["rules"])
+            rules = read_rules(data["rules"])
         except Flawed as error:
             raise Refusal("The rules are not sound.", error.flaws) from None
         ttl_s = data.get("ttl_s")
@@ -182,9 +206,9 @@ class Control:
         if unknown:
             known = "case, provider, since, limit, wait_ms, format"
             raise Refusal("The query is not sound.", [Flaw(name, "an unknown key", known) for name in sorted(unknown)])
-        since, limit = _whole(params, "since"), _whole(params, "limit")
+        since, limit = read_whole(params, "since"), read_whole(params, "limit")
         query = Query(params.get("case"), params.get("provider"), since or 0, limit)
-        wait_ms = _whole(params, "wait_ms")
+        wait_ms = read_whole(params, "wait_ms")
         if wait_ms:
             await self._journal.settled(query, min(wait_ms, WAIT_MS_MAX))
         if params.get("format", "json") not in ("json", "jsonl"):
@@ -208,7 +232,7 @@ class Control:
 
     async def post_clock(self, request: Request) -> Response:
         """Advance a manual clock."""
-        data = _json(await _body(request))
+        data = read_json(await read_body(request))
         ms = data.get("advance_ms") if isinstance(data, dict) else None
         if isinstance(ms, bool) or not isinstance(ms, int | float) or ms < 0 or set(data) != {"advance_ms"}:
             raise Refusal("The body is not sound.", [Flaw("advance_ms", repr(ms), "a number of milliseconds >= 0")])
@@ -218,15 +242,60 @@ class Control:
             raise Refusal(str(error)) from None
         return await self.get_clock(request)
 
-    async def get_lateness(self, _: Request) -> Response:
-        """How late delayed frames left."""
-        return reply(self._lateness.summary())
+    async def get_metrics(self, _: Request) -> Response:
+        """Everything counted, for Prometheus."""
+        return Response(await self._metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def get_quotas(self, request: Request) -> Response:
+        """The quotas of each provider, and how they stand."""
+        return self._quotas(_only_provider(request))
+
+    def _quotas(self, provider: str | None) -> Response:
+        told = self._fleet.doors.as_json(self._fleet.clock.now_ms())
+        return reply({"quotas": {name: rows for name, rows in told.items() if provider in (None, name)}})
+
+    async def put_quotas(self, request: Request) -> Response:
+        """Put quotas in place of those of the providers named; others keep theirs."""
+        data = read_json(await read_body(request))
+        found = shapes.flaws("quotas", data)
+        wanted: dict[str, tuple[Limit, ...]] = {}
+        for name, rows in data.items() if isinstance(data, dict) and not found else ():
+            if name not in self._fleet.providers:
+                found.append(Flaw(name, "an unknown provider", f"one of {', '.join(self._fleet.providers)}"))
+                continue
+            try:
+                wanted[name] = quota_rows.read(rows, name)
+            except Flawed as error:
+                found += error.flaws
+        if found:
+            raise Refusal("The quotas are not sound.", found)
+        for name, limits in wanted.items():
+            self._fleet.doors.set_quotas(name, limits)
+        return self._quotas(None)
+
+    async def delete_quotas(self, request: Request) -> Response:
+        """Take off the quotas of one provider, or of all."""
+        provider = _only_provider(request)
+        for name in self._fleet.providers if provider is None else [provider]:
+            try:
+                self._fleet.doors.set_quotas(name, ())
+            except KeyError:
+                raise Refusal(f"No provider is called {name}.", status=404) from None
+        return self._quotas(None)
+
+    async def get_lateness(self, request: Request) -> Response:
+        """How late delayed frames left; with `counts=true` also the histogram."""
+        told: dict[str, Any] = dict(self._lateness.summary())
+        if request.query_params.get("counts") == "true":
+            told["counts"] = self._lateness.counts()
+        return reply(told)
 
     async def post_reset(self, _: Request) -> Response:
-        """As new: no scenario, no rules, no attempts counted, no journal."""
+        """As new: no scenario, no rules, no attempts counted, no journal; quotas as in the fleet's file, unused."""
         self.set_scenario(None)
         self._fleet.reset()
         self._journal.clear()
+        self._metrics.clear()
         self._lateness.clear()
         return reply({"status": "ok"})
 
@@ -235,29 +304,12 @@ class Control:
         return reply(openapi())
 
 
-async def _body(request: Request) -> bytes:
-    parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > BODY_BYTES_MAX:
-            raise Refusal(f"The body is larger than {BODY_BYTES_MAX} bytes.", status=413)
-    return bytes(parts)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refusal("The body is not JSON.", [Flaw("the body", str(error), "JSON")]) from None
-
-
-def _whole(params: Mapping[str, str], name: str) -> int | None:
-    raw = params.get(name)
-    if raw is None:
-        return None
-    if not raw.isdecimal() or len(raw) > 15:
-        raise Refusal("The query is not sound.", [Flaw(name, repr(raw), "a whole number >= 0")])
-    return int(raw)
+def _only_provider(request: Request) -> str | None:
+    """The provider that the query names; None: it names none."""
+    unknown = set(request.query_params) - {"provider"}
+    if unknown:
+        raise Refusal("The query is not sound.", [Flaw(name, "an unknown key", "provider") for name in sorted(unknown)])
+    return request.query_params.get("provider")
 
 
 async def _refused(_: Request, error: Refusal) -> Response:

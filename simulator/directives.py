@@ -45,6 +45,14 @@ class FaultSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool, word for word."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerSpec:
     """What the answer should be. The default leaves it to the request."""
 
@@ -62,6 +70,8 @@ class AnswerSpec:
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    calls: tuple[Call, ...] = ()  # exactly these, whatever was offered
+    thought: str | None = None  # the reasoning itself, where the wire shows it
     native: tuple[str, ...] = ()  # server tools of the wire, e.g. "web_search"
     told_by_header: bool = False  # a header speaks of this very request; a prompt stays in the history of later ones
 

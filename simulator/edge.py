@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from math import ceil
@@ -27,6 +28,16 @@ def monotonic_ms() -> float:
 def alarm(delay_ms: float, action: Callable[[], None]) -> Callable[[], None]:
     """Run `action` on the running loop in `delay_ms`, rounded up to whole milliseconds; returns how to cancel it."""
     return asyncio.get_running_loop().call_later(ceil(max(0.0, delay_ms)) / 1000, action).cancel
+
+
+async def breathe() -> None:
+    """Let everything else run that is due."""
+    await asyncio.sleep(0)
+
+
+def token() -> str:
+    """A name that nothing else has: 16 hex digits of true chance."""
+    return secrets.token_hex(8)
 
 
 async def within(awaitable: Awaitable[T], timeout_ms: float) -> T | None:

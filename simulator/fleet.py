@@ -10,29 +10,37 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from simulator import draws, prose
+from simulator import draws, prose, quota_headers
 from simulator.answer import Answer
 from simulator.ask import Ask, Request
 from simulator.clock import Clock
 from simulator.compose import compose
 from simulator.dialects.base import Kept, Profile, Serving
-from simulator.directives import NONE, Directives, read
+from simulator.directives import NONE, AnswerSpec, Directives, read
+from simulator.doors import Doors
 from simulator.faults import Fault, Scene
 from simulator.faults.streams import body_length
+from simulator.fixtures.fixture import Fixtures
+from simulator.gates import Gates
 from simulator.head import date_line, whole
 from simulator.journal import Headers, Outcome
+from simulator.judge import Fate, Judge, Passage
+from simulator.load import UNLOADED
 from simulator.memory import REPLY_BYTES, Known, Memory, Ready
 from simulator.nonces import ALPHABETS, Nonces
-from simulator.plan import Attempts, Plan, Rule, Subject, from_directive
+from simulator.plan import Plan
 from simulator.problem import Problem, Refused
 from simulator.providers import Mount, Provider
+from simulator.rules import Rule, from_directive
 from simulator.script import Script
+from simulator.selectors import Subject
 from simulator.shelf import Held, Shelf
+from simulator.tallies import Attempts
 from simulator.told import usage_told
 
 BODY_BYTES_MAX = 32 << 20
 PASSING_HEADERS = frozenset(  # differ from request to request, or say nothing to a provider: dialects do not see them
-    b"host content-length user-agent accept-encoding connection date via cookie expect transfer-encoding forwarded "
+    b"content-length user-agent accept-encoding connection date via cookie expect transfer-encoding forwarded "
     b"x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip x-request-id x-correlation-id idempotency-key "
     b"traceparent tracestate baggage b3 x-b3-traceid x-b3-spanid x-b3-parentspanid x-b3-sampled x-amzn-trace-id "
     b"x-stainless-retry-count x-stainless-read-timeout x-stainless-timeout".split()
@@ -50,9 +58,14 @@ class Fleet:
         self.seed = seed
         self.plan = Plan(clock, seed)
         self.attempts = Attempts()
+        self.gates = Gates(clock)
+        self.doors = Doors(providers)
         self._marks = {name: Nonces(name, seed, "mark")(0).decode() for name in ALPHABETS}
         self.memory = Memory()
         self.shelf = Shelf()
+        self.salt: tuple[object, ...] = ()  # what keeps the nonces of several workers apart
+        self.fixtures = Fixtures()
+        self.judge = Judge(self.plan, self.attempts, self.doors, self.gates)
         self._unread = 0
         prose.sentences()  # made now, or the first answer would be late
 
@@ -69,10 +82,14 @@ class Fleet:
                 self.memory.put(key, known)
         return known
 
-    def ready(self, known: Known, attempt: int, now_ms: float) -> tuple[bytes, Outcome] | None:
-        """The whole reply and its outcome, when no fault can meet the request; None when it must be played."""
+    def is_quiet(self, known: Known) -> bool:
+        """Whether nothing can meet a request: no fault, no rule, no door."""
         if known.never_ready or self.plan.concerns(known.provider.name):
-            return None
+            return False
+        return not self.doors or known.provider.name not in self.doors
+
+    def ready(self, known: Known, attempt: int, now_ms: float) -> tuple[bytes, Outcome] | None:
+        """The whole reply to a quiet request, and its outcome; None when it is too large and must be played."""
         now_s = int(now_ms // 1000)
         ready = known.ready
         if ready is None:
@@ -94,24 +111,38 @@ class Fleet:
         return own.join(ready.parts), ready.outcome
 
     def script(self, known: Known, now_ms: float, attempt: int, call: int) -> tuple[Script, Outcome]:
-        """The reply with all its faults, and its outcome so far."""
-        faults = self.plan.fate(known.subject, attempt, call, known.provider.faults, known.asked)
-        serving = Serving(known.nonces(attempt).decode(), int(now_ms // 1000), known.seed, known.mount.facts)
+        """The reply to a request that was counted elsewhere, with all its faults, and its outcome so far."""
+        standing = self.plan.standing(known.subject, attempt, call, now_ms)
+        return self.fated(known, now_ms, Fate(attempt, call, standing))
+
+    def fated(self, known: Known, now_ms: float, fate: Fate) -> tuple[Script, Outcome]:
+        """The reply to a request that was decided, with all its faults, and its outcome so far."""
+        attempt = fate.attempt
+        directed = self.plan.directed(known.subject, attempt, fate.call, known.asked)
+        faults = (*known.provider.faults, *fate.faults, *directed)
+        serving = _serving(known, known.nonces(attempt).decode(), int(now_ms // 1000), attempt)
         key = (self.seed, known.provider.name, known.subject.key, attempt)
-        played = self._enact(known, serving, key, faults)
+        played = self._enact(known, serving, key, faults, fate.passage)
         self._keep(known, serving.nonce, serving.now_s)
         return played
 
     def unread_nonce(self, mount: Mount) -> str:
         """For the reply to a request that was not read."""
         self._unread += 1
-        return Nonces(mount.dialect.nonces, self.seed, "unread")(self._unread).decode()
+        return Nonces(mount.nonces, self.seed, "unread", *self.salt)(self._unread).decode()
+
+    def put_fixtures(self, fixtures: Fixtures) -> None:
+        """Answer by these from now on; what was learned of earlier requests may hold no more."""
+        self.fixtures = fixtures
+        self.memory.clear()
 
     def reset(self) -> None:
-        """Forget rules and attempts."""
+        """Forget rules, attempts and what was used of quotas."""
         self.plan.set_scenario(())
         self.plan.remove()
         self.attempts.clear()
+        self.gates.reset()
+        self.doors.reset()
         self.shelf.clear()
 
     def _keep(self, known: Known, nonce: str, now_s: int) -> None:
@@ -135,7 +166,7 @@ class Fleet:
         if held is None or held.known.ask is None or held.known.profile is None:
             raise Refused(Problem("not_kept", param=ask.needs))
         known = held.known
-        serving = Serving(ask.needs, held.now_s, known.seed, known.mount.facts)
+        serving = _serving(known, ask.needs, held.now_s)
         return Kept(held.known.ask, self._answer(known), held.known.profile, serving, held.cancelled_s)
 
     def _read(
@@ -145,7 +176,8 @@ class Fleet:
         text = query.decode("latin-1")
         mount, operation, params, path_exists = provider.route(method, path)
         dialect = mount.dialect
-        request = Request(method, path, text, seen, body, params, mount.facts)
+        site = f"http://{seen.get('host', 'localhost')}/{provider.name}"
+        request = Request(method, path, text, seen, body, params, mount.facts, site)
         ask: Ask | None = None
         kept: Kept | None = None
         problem: Problem | None = None
@@ -185,7 +217,7 @@ class Fleet:
             key=directives.case or digest,
         )
         seed = draws.integer(self.seed, provider.name, digest) >> 65
-        nonces = Nonces(dialect.nonces, self.seed, provider.name, subject.key)
+        nonces = Nonces(mount.nonces, self.seed, provider.name, subject.key, *self.salt)
         moving = any(not fault.still for fault in provider.faults)
         return Known(
             provider,
@@ -200,8 +232,8 @@ class Fleet:
             ask,
             profile,
             problem,
-            never_ready=bool(asked or moving or kept),
-            mark=self._marks[dialect.nonces],
+            never_ready=bool(asked or moving or kept or (ask and ask.fresh)),
+            mark=self._marks[mount.nonces],
             kept=kept,
         )
 
@@ -212,21 +244,37 @@ class Fleet:
             return None
         if known.answer is None:
             natives = getattr(known.mount.dialect, "natives", None)
-            spec = known.directives.answer
+            spec = self._spec(known, ask)
             try:
                 known.answer = compose(ask, spec, profile, self.seed, known.mark, 0, natives)
             except ValueError as error:
                 known.problem = Problem("invalid_request", f"Windtunnel directive: {error}")
         return known.answer
 
+    def _spec(self, known: Known, ask: Ask) -> AnswerSpec:
+        """What the answer should be: as directed, else as canned, else as the request has it."""
+        spec = known.directives.answer
+        found = self.fixtures.find(known.subject, ask) if spec is NONE.answer else None
+        if found is None:
+            return spec
+        known.fixture = found[0].name
+        return found[1]
+
     def _enact(
-        self, known: Known, serving: Serving, key: tuple[object, ...], faults: tuple[Fault, ...]
+        self,
+        known: Known,
+        serving: Serving,
+        key: tuple[object, ...],
+        faults: tuple[Fault, ...],
+        visit: Passage | None = None,
     ) -> tuple[Script, Outcome]:
         """The script after all faults, in their order at each place where faults bite."""
         applied: list[str] = []
-        problem = known.problem
+        turned_away = None if visit is None else visit.problem
+        problem = known.problem or turned_away
         dialect = known.mount.dialect
-        scene = Scene(dialect, serving, key, known.ask, known.subject.path)
+        pace = UNLOADED if visit is None else visit.pace
+        scene = Scene(dialect, serving, key, known.ask, known.subject.path, pace=pace)
         for fault in faults:
             refusal = fault.problem(scene)
             if refusal is not None:
@@ -247,10 +295,13 @@ class Fleet:
                     said = changed
             script = self._reply(known, said, known.ask, known.profile, serving)
             outcome.usage_true, outcome.usage_told = said.usage, said.told
-            scene = replace(scene, retell=partial(self._retell, known, said, serving))
+            scene = replace(scene, retell=partial(self._retell, known, said, serving, visit), usage=said.usage)
         else:
             script = self._perform(known, serving)
             outcome.usage_true = outcome.usage_told = script.usage
+        if visit is not None and problem is turned_away:
+            script = dressed(script, visit)
+            applied = [visit.refused_by, *applied] if problem is not None else applied
         for fault in faults:
             changed_script = fault.script(script, scene)
             if changed_script is not script:
@@ -258,6 +309,7 @@ class Fleet:
                 if fault.kind not in applied:
                     applied.append(fault.kind)
         outcome.faults = tuple(applied)
+        outcome.fixture = known.fixture
         return script, outcome
 
     def _perform(self, known: Known, serving: Serving) -> Script:
@@ -269,12 +321,13 @@ class Fleet:
             return dialect.count(ask, known.profile, serving)
         return dialect.perform(ask, known.profile, serving, known.kept)
 
-    def _retell(self, known: Known, said: Answer, serving: Serving, stream: bool) -> Script:
+    def _retell(self, known: Known, said: Answer, serving: Serving, visit: Passage | None, stream: bool) -> Script:
         """The answer of a request, streamed or not whatever was asked."""
         if known.ask is None or known.profile is None:
             raise TypeError("only an answer can be told again")
         ask = known.ask._replace(stream=stream)
-        return known.mount.dialect.reply(said.at(serving.nonce, serving.now_s), ask, known.profile, serving)
+        script = known.mount.dialect.reply(said.at(serving.nonce, serving.now_s), ask, known.profile, serving)
+        return dressed(script, visit)
 
     def _reply(self, known: Known, answer: Answer, ask: Ask, profile: Profile, serving: Serving) -> Script:
         """The answer on the wire. When it is the one always given, the script is kept for the rest of its second."""
@@ -296,7 +349,7 @@ class Fleet:
 
     def _render(self, known: Known, nonce: str, now_s: int) -> tuple[bytes, Outcome]:
         """The reply as it leaves when nothing goes wrong, and its outcome."""
-        serving = Serving(nonce, now_s, known.seed, known.mount.facts)
+        serving = _serving(known, nonce, now_s)
         script, outcome = self._enact(known, serving, (), known.provider.faults)
         data = whole(script, now_s)
         outcome.status = script.status
@@ -323,6 +376,18 @@ class Fleet:
             ready.data, ready.outcome = data, outcome
         ready.now_s = now_s
         ready.parts = ready.data.split(known.mark.encode())
+
+
+def _serving(known: Known, nonce: str, now_s: int, attempt: int = 1) -> Serving:
+    """What a dialect may know of one exchange."""
+    subject = known.subject
+    return Serving(nonce, now_s, known.seed, known.mount.facts, attempt, subject.path, subject.query)
+
+
+def dressed(script: Script, passage: Passage | None) -> Script:
+    """A reply that tells how the quotas truly stand."""
+    told = None if passage is None else passage.told
+    return script if told is None else quota_headers.dress(script, told)
 
 
 def with_nonce(script: Script, mark: str, nonce: str) -> Script:

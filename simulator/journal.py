@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any
 
 from simulator import edge
 from simulator.answer import Usage
-from simulator.plan import Subject
+from simulator.selectors import Subject
 
 ENTRIES = 100_000
 BYTES = 256 << 20
@@ -31,11 +31,13 @@ class Outcome:
     """What became of one reply; replies served ready-made share theirs."""
 
     faults: tuple[str, ...] = ()
+    fixture: str | None = None  # the canned answer that was given
     status: int | None = None
     frames_planned: int = 0
     frames_sent: int = 0
     bytes_sent: int = 0
     head_sent_ms: float | None = None
+    first_token_ms: float | None = None  # when the first frame that delivers output tokens left
     ended_ms: float | None = None
     ended: str = PENDING
     usage_told: Usage | None = None
@@ -92,11 +94,13 @@ class Entry:
             "call": self.call,
             "arrived_ms": _ms(self.arrived_ms),
             "faults": list(outcome.faults),
+            "fixture": outcome.fixture,
             "status": outcome.status,
             "frames_planned": outcome.frames_planned,
             "frames_sent": outcome.frames_sent,
             "bytes_sent": outcome.bytes_sent,
             "head_sent_ms": _ms(outcome.head_sent_ms if self.sent_ms is None else self.sent_ms),
+            "first_token_ms": _ms(self.first_token_ms),
             "ended_ms": _ms(outcome.ended_ms if self.sent_ms is None else self.sent_ms),
             "ended": outcome.ended,
             "usage_told": _usage(outcome.usage_told),
@@ -104,6 +108,11 @@ class Entry:
             "delivered": {"tokens": outcome.tokens, "text_bytes": outcome.text_bytes},
             "lateness_ms_max": _ms(outcome.lateness_ms_max),
         }
+
+    @property
+    def first_token_ms(self) -> float | None:
+        """When the first output token left; a ready-made reply leaves at once, its first token with it."""
+        return self.outcome.first_token_ms if self.sent_ms is None or not self.outcome.tokens else self.sent_ms
 
 
 def _ms(value: float | None) -> float | None:
@@ -144,6 +153,7 @@ class Journal:
         self._cases: dict[str, deque[int]] = {}
         self._watchers: set[asyncio.Event] = set()
         self.dropped = 0
+        self.on_leave: Callable[[int, Entry], None] | None = None  # told of each entry that is forgotten
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -169,6 +179,8 @@ class Journal:
 
     def _drop(self) -> None:
         entry = self._entries.popleft()
+        if self.on_leave is not None:
+            self.on_leave(self._first, entry)
         self._bytes -= len(entry.body) + ENTRY_BYTES
         self._first += 1
         self.dropped += 1
@@ -181,6 +193,9 @@ class Journal:
 
     def clear(self) -> None:
         """Forget every entry; numbers go on."""
+        if self.on_leave is not None:
+            for n, entry in enumerate(self._entries, self._first):
+                self.on_leave(n, entry)
         self._first += len(self._entries)
         self._entries.clear()
         self._cases.clear()

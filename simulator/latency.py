@@ -2,6 +2,7 @@
 
     200 · "lognormal p50=200 p99=900" · {"dist": "uniform", "min": 50, "max": 150} · "percentiles p50=80 p99=900"
 
+Every family takes its median and 99th percentile; most take the parameters of the textbook as well.
 Every draw uses the dice of one request, keyed by it: the same request waits equally long in every run.
 """
 
@@ -10,23 +11,30 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from simulator import gamma
+from simulator.gamma import Z99
 
 if TYPE_CHECKING:
     from random import Random
 
-Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
+BY_PERCENTILES = ("p50", "p99")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One family: its parameters in order of writing, and how to draw from it."""
+    """One family: its parameters in order of writing, and how to draw from it.
+
+    `fit` makes the parameters of the median and the 99th percentile, or returns what was due of them.
+    """
 
     parameters: tuple[str, ...]
     about: str
     draw: Callable[[Random, Mapping[str, float]], float]
     check: Callable[[Mapping[str, float]], str | None] = lambda _: None
+    fit: Callable[[float, float], Mapping[str, float] | str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +42,25 @@ class Distribution:
     """A delay in milliseconds, fixed or drawn; never below 0."""
 
     shape: str
-    values: tuple[tuple[str, float], ...]
+    values: tuple[tuple[str, float], ...]  # as written
+    parameters: Mapping[str, float] = field(init=False, compare=False, repr=False)  # what is drawn by
+
+    def __post_init__(self) -> None:
+        """Find the parameters of what is written. Raises ValueError with what was due."""
+        written = dict(self.values)
+        shape = SHAPES[self.shape]
+        if shape.fit is not None and set(written) == set(BY_PERCENTILES):
+            fitted = shape.fit(written["p50"], written["p99"])
+            if isinstance(fitted, str):
+                raise ValueError(f"{self.shape} with {fitted}")
+            written = dict(fitted)
+        object.__setattr__(self, "parameters", written)
 
     def draw(self, dice: Random) -> float:
         """One delay."""
         if self.shape == "constant":
             return self.values[0][1]
-        return max(0.0, SHAPES[self.shape].draw(dice, dict(self.values)))
+        return max(0.0, SHAPES[self.shape].draw(dice, self.parameters))
 
     def __str__(self) -> str:
         if self.shape == "constant":
@@ -85,12 +105,15 @@ def _build(name: str, raw: Mapping[str, Any]) -> Distribution:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
             raise ValueError(f"{name}: {key} a number of milliseconds >= 0")
         values[key] = float(value)
+    if shape.fit is not None and set(values) == set(BY_PERCENTILES):
+        return Distribution(name, tuple((key, values[key]) for key in BY_PERCENTILES))
     if name == "percentiles":
         ok = len(values) >= 2 and all(_percent(key) is not None for key in values)
     else:
         ok = set(values) == set(shape.parameters)
     if not ok:
-        raise ValueError(f"{name} with {' and '.join(shape.parameters)}")
+        either = " or p50 and p99" if shape.fit is not None else ""
+        raise ValueError(f"{name} with {' and '.join(shape.parameters)}{either}")
     complaint = shape.check(values)
     if complaint:
         raise ValueError(f"{name} with {complaint}")
@@ -121,6 +144,31 @@ def _percentiles(dice: Random, v: Mapping[str, float]) -> float:
     return low_ms + (high_ms - low_ms) * (at - low) / (high - low)
 
 
+def _fit_uniform(p50: float, p99: float) -> Mapping[str, float] | str:
+    half = (p99 - p50) / 0.98
+    return {"min": p50 - half, "max": p50 + half} if 0 <= half <= p50 else "p50 <= p99 <= 1.98 * p50"
+
+
+def _fit_normal(p50: float, p99: float) -> Mapping[str, float] | str:
+    return {"mean": p50, "sd": (p99 - p50) / Z99} if p50 <= p99 else "p50 <= p99"
+
+
+def _fit_gamma(p50: float, p99: float) -> Mapping[str, float] | str:
+    found = gamma.fit(p50, p99) if 0 < p50 < p99 else None
+    return (
+        "0 < p50 < p99, neither nearly equal nor a million apart"
+        if found is None
+        else dict(zip(("mean", "shape"), found, strict=True))
+    )
+
+
+def _fit_pareto(p50: float, p99: float) -> Mapping[str, float] | str:
+    if not 0 < p50 < p99:
+        return "0 < p50 < p99"
+    shape = math.log(50) / math.log(p99 / p50)
+    return {"min": p50 / 2 ** (1 / shape), "shape": shape}
+
+
 def _rising(values: Mapping[str, float]) -> str | None:
     ordered = [values[name] for name in sorted(values, key=lambda name: _percent(name) or 0.0)]
     return None if ordered == sorted(ordered) else "percentiles that do not fall"
@@ -133,8 +181,11 @@ SHAPES: dict[str, Shape] = {
         "anything between, equally likely",
         lambda dice, v: v["min"] + (v["max"] - v["min"]) * dice.random(),
         lambda v: None if v["min"] <= v["max"] else "min <= max",
+        _fit_uniform,
     ),
-    "normal": Shape(("mean", "sd"), "a bell, cut at 0", lambda dice, v: dice.gauss(v["mean"], v["sd"])),
+    "normal": Shape(
+        ("mean", "sd"), "a bell, cut at 0", lambda dice, v: dice.gauss(v["mean"], v["sd"]), fit=_fit_normal
+    ),
     "lognormal": Shape(
         ("p50", "p99"),
         "a bell with a long tail, by its median and 99th percentile",
@@ -147,12 +198,14 @@ SHAPES: dict[str, Shape] = {
         "a sum of `shape` exponential waits",
         lambda dice, v: dice.gammavariate(v["shape"], v["mean"] / v["shape"]) if v["mean"] else 0.0,
         lambda v: None if v["shape"] > 0 else "shape > 0",
+        _fit_gamma,
     ),
     "pareto": Shape(
         ("min", "shape"),
         "a power law: few, but very long, waits",
         lambda dice, v: v["min"] * dice.paretovariate(v["shape"]),
         lambda v: None if v["shape"] > 0 else "shape > 0",
+        _fit_pareto,
     ),
     "percentiles": Shape(("p50", "p99", "… (pN, at least two)"), "measured percentiles", _percentiles, _rising),
 }

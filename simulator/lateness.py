@@ -5,6 +5,8 @@ A late fleet measures itself, not the gateway: whoever reads percentiles elsewhe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 FINE_MS, FINE_STEP_MS = 100.0, 0.05  # up to 100 ms in steps of 50 µs
 COARSE_MS, COARSE_STEP_MS = 10_000.0, 5.0  # then up to 10 s in steps of 5 ms; later counts as the last
 _FINE = int(FINE_MS / FINE_STEP_MS)
@@ -48,6 +50,17 @@ class Lateness:
                     return min((index + 1) * FINE_STEP_MS, self.max_ms)
                 return min((index - _FINE + 1) * COARSE_STEP_MS, self.max_ms)
         return 0.0
+
+    def counts(self) -> dict[str, int]:
+        """The steps that hold any frame, by number: what `add` takes."""
+        return {str(index): count for index, count in enumerate(self._counts) if count}
+
+    def add(self, counts: Mapping[str, int], max_ms: float) -> None:
+        """Take in what another process counted."""
+        for index, count in counts.items():
+            self._counts[int(index)] += count
+            self.frames += count
+        self.max_ms = max(self.max_ms, max_ms)
 
     def summary(self) -> dict[str, float | int]:
         """As the control API tells it."""

@@ -12,10 +12,11 @@ from simulator.dialects.base import Kept, Profile
 from simulator.directives import Directives
 from simulator.journal import Headers, Outcome
 from simulator.nonces import Nonces
-from simulator.plan import Rule, Subject
 from simulator.problem import Problem
 from simulator.providers import Mount, Provider
+from simulator.rules import Rule
 from simulator.script import Script
+from simulator.selectors import Subject
 
 REQUESTS = 4096
 BYTES = 128 << 20
@@ -51,6 +52,7 @@ class Known:
     ask: Ask | None = None
     profile: Profile | None = None
     problem: Problem | None = None
+    fixture: str | None = None  # the canned answer that it is given
     answer: Answer | None = None  # without its nonce and time
     never_ready: bool = False  # faults meet it even without rules, or its reply is too large
     ready: Ready | None = None
@@ -80,6 +82,11 @@ class Memory:
         if known is not None:
             self._known.move_to_end(key)
         return known
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._known.clear()
+        self.bytes = 0
 
     def put(self, key: Hashable, known: Known) -> None:
         """Remember a request, unless its body is too large for that."""

@@ -55,16 +55,18 @@ def rows() -> tuple[Row, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _found(dialect: str, model: str) -> tuple[Row, str] | None:
+def _found(dialect: str, model: str, vendors: tuple[str, ...] | None) -> tuple[Row, str] | None:
     for row in rows():
-        if dialect in row.dialects and (snapshot := row.snapshot(model)) is not None:
-            return row, snapshot
+        if dialect in row.dialects and (vendors is None or row.vendor in vendors):
+            snapshot = row.snapshot(model)
+            if snapshot is not None:
+                return row, snapshot
     return None
 
 
-def _serves(row: Row, provider_facts: Mapping[str, Any]) -> bool:
+def _vendors(provider_facts: Mapping[str, Any]) -> tuple[str, ...] | None:
     vendors = provider_facts.get("vendors")
-    return vendors is None or row.vendor in vendors
+    return None if vendors is None else tuple(vendors)
 
 
 def profile(provider: str, dialect: str, model: str, provider_facts: Mapping[str, Any]) -> Profile | None:
@@ -72,8 +74,8 @@ def profile(provider: str, dialect: str, model: str, provider_facts: Mapping[str
 
     The provider's own facts win over the model's. Its fact `vendors`, a list, limits whose models it serves.
     """
-    found = _found(dialect, model)
-    if found is None or not _serves(found[0], provider_facts):
+    found = _found(dialect, model, _vendors(provider_facts))
+    if found is None:
         return None
     row, snapshot = found
     return Profile(provider, model, snapshot, {**row.facts, **provider_facts})
@@ -81,9 +83,10 @@ def profile(provider: str, dialect: str, model: str, provider_facts: Mapping[str
 
 def listed(dialect: str, provider_facts: Mapping[str, Any]) -> dict[str, str]:
     """The models that a provider lists: id -> dated name."""
+    vendors = _vendors(provider_facts)
     return {
         model: snapshot
         for row in rows()
-        if dialect in row.dialects and _serves(row, provider_facts)
+        if dialect in row.dialects and (vendors is None or row.vendor in vendors)
         for model, snapshot in row.snapshots.items()
     }

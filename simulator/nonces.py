@@ -1,7 +1,12 @@
-"""The nonces of one case or digest at one provider: cheap to make, and the same in every run."""
+"""The nonces of one case or digest at one provider: cheap to make, and the same in every run.
+
+Which alphabet they are of is the dialect's, unless the mount has a fact `nonces`: ids of another vendor's form hold
+another nonce.
+"""
 
 from __future__ import annotations
 
+from base64 import b32encode
 from binascii import b2a_base64
 from collections.abc import Callable
 from hashlib import blake2b
@@ -10,10 +15,11 @@ from simulator import draws
 from simulator.answer import NONCE_LENGTH
 
 _WORD_CHARACTERS = bytes.maketrans(b"+/", b"xQ")
+_ULID_CHARACTERS = bytes.maketrans(b"ILOU", b"0189")  # Crockford's alphabet lacks these four letters
 
 
 class Nonces:
-    """A series of nonces, by number: NONCE_LENGTH characters of an alphabet of ALPHABETS."""
+    """A series of nonces, by number, of an alphabet of ALPHABETS (NONCE_LENGTH characters unless its name says else)."""
 
     __slots__ = ("_base", "_spell")
 
@@ -36,4 +42,30 @@ def _hex(digest: bytes) -> bytes:
     return digest.hex()[:NONCE_LENGTH].encode()
 
 
-ALPHABETS: dict[str, Callable[[bytes], bytes]] = {"letters": _letters, "hex": _hex}
+def _hex16(digest: bytes) -> bytes:
+    return digest.hex()[:16].encode()
+
+
+def _letters20(digest: bytes) -> bytes:
+    return _letters(digest)[:20]
+
+
+def _uuid(digest: bytes) -> bytes:
+    """The last 22 characters of a UUID of version 4, from the version's digit on."""
+    text = digest.hex()
+    return f"4{text[:3]}-{'89ab'[digest[15] % 4]}{text[3:6]}-{text[6:18]}".encode()
+
+
+def _ulid(digest: bytes) -> bytes:
+    """The last 22 characters of a ULID."""
+    return b32encode(digest)[:NONCE_LENGTH].translate(_ULID_CHARACTERS)
+
+
+ALPHABETS: dict[str, Callable[[bytes], bytes]] = {
+    "letters": _letters,
+    "letters20": _letters20,
+    "hex": _hex,
+    "hex16": _hex16,
+    "uuid": _uuid,
+    "ulid": _ulid,
+}

@@ -13,7 +13,7 @@ from simulator.clock import Clock, Waiting
 from simulator.head import LAST_CHUNK, NO_BODY, chunk, head
 from simulator.journal import PENDING, Entry, Outcome
 from simulator.lateness import Lateness
-from simulator.script import Ending, Frame, Script
+from simulator.script import Ending, Frame, Script, Trickle
 from simulator.told import usage_told
 
 WRITE_BYTES = 1 << 16  # a write grows no larger than this, but for a single larger frame
@@ -50,6 +50,7 @@ class Player:
         "_done",
         "_frames",
         "_head",
+        "_head_bytes",
         "_held",
         "_last",
         "_lateness",
@@ -57,6 +58,7 @@ class Player:
         "_outcome",
         "_over",
         "_script",
+        "_trickled",
         "_unsent",
         "_waiting",
         "_wire",
@@ -71,6 +73,8 @@ class Player:
         self._lateness = lateness
         self._frames: tuple[Frame, ...] = () if _bodyless(wire, script) else script.frames
         self._head = script.head_due_ms is not None
+        self._head_bytes = b""  # of a head that leaves in pieces
+        self._trickled = 0  # how many of its pieces left
         self._next = 0  # the first frame that was not written
         self._over = False  # all was written
         self._unsent = 0  # bytes of the last write that the system has not taken, when last seen
@@ -120,7 +124,11 @@ class Player:
 
     def _due_ms(self) -> float:
         """When the next piece is due; the clock is asked for this very number, or rounding could make it wait on."""
-        due_ms = self._script.head_due_ms or 0.0 if self._head else self._frames[self._next].due_ms
+        if not self._head:
+            return self._arrived_ms + self._frames[self._next].due_ms
+        due_ms, trickle = self._script.head_due_ms or 0.0, self._script.trickle
+        if trickle is not None:
+            due_ms += trickle.gap_ms * self._trickled
         return self._arrived_ms + due_ms
 
     def _write(self, now_ms: float) -> bool:
@@ -131,6 +139,8 @@ class Player:
         size = 0
         chunked = self._script.stream and self._wire.chunks
         if self._head:
+            if self._script.trickle is not None:
+                return self._trickle(now_ms, self._script.trickle)
             parts.append(head(self._script, int(now_ms // 1000), closes=self._wire.closes, chunks=self._wire.chunks))
             size = len(parts[0])
         first = at = self._next
@@ -151,6 +161,30 @@ class Player:
         self._send(parts, self._frames[first:at])
         return True
 
+    def _trickle(self, now_ms: float, trickle: Trickle) -> bool:
+        """Write the next piece of the head; the reply may end before the last one."""
+        wire = self._wire
+        if not self._trickled:
+            self._head_bytes = head(self._script, int(now_ms // 1000), closes=wire.closes, chunks=wire.chunks)
+        due_ms = self._due_ms() - self._arrived_ms
+        at, size = self._trickled, len(self._head_bytes)
+        self._trickled += 1
+        piece = self._head_bytes[size * at // trickle.pieces : size * (at + 1) // trickle.pieces]
+        if piece:
+            wire.write(piece)
+        self._outcome.bytes_sent += len(piece)
+        now_ms = self._clock.now_ms()
+        self._late(now_ms, due_ms)
+        if self._trickled == trickle.pieces:
+            self._head = False
+            self._outcome.status = self._script.status
+            self._outcome.head_sent_ms = now_ms
+        self._over = self._head and self._trickled >= trickle.sent
+        if wire.paused:
+            self._unsent = wire.buffered
+            self._last = ()
+        return True
+
     def _send(self, parts: list[bytes], frames: tuple[Frame, ...]) -> None:
         """Hand one write to the wire and account for it."""
         data = b"".join(parts)
@@ -166,6 +200,8 @@ class Player:
         outcome.bytes_sent += len(data)
         for frame in frames:
             self._count(frame, 1)
+            if frame.tokens and outcome.first_token_ms is None:
+                outcome.first_token_ms = now_ms
             self._late(now_ms, frame.due_ms)
         if self._wire.paused:
             self._unsent = self._wire.buffered

@@ -25,6 +25,22 @@ KINDS_BY_STATUS: Final[Mapping[int, str]] = {  # the kind that a bare status sta
 
 
 @dataclass(frozen=True, slots=True)
+class Exceeded:
+    """The quota that refused a request, with true values. A dialect may tell any of them in its own form."""
+
+    of: str  # "requests", "input_tokens", "output_tokens", "tokens" or "concurrency"
+    limit: int
+    used: int
+    requested: int
+    per_ms: int | None  # of the quota's window; None: concurrency
+    wait_ms: int | None  # whoever comes again after exactly so long is admitted; None: nobody knows, or never
+    fits: bool  # False: the request is larger than the whole quota
+    model: str
+    org: str
+    by: tuple[str, ...] = ()  # what the quota is counted by: "key", "org", "model"
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One refusal. `kind` picks the native status, type and sentence; the rest fills the blanks."""
 
@@ -34,6 +50,13 @@ class Problem:
     code: str | None = None
     status: int | None = None  # replaces the native status
     headers: tuple[tuple[str, str], ...] = ()  # added to the native ones
+    type: str | None = None  # replaces the native type, where the wire has one
+    exceeded: Exceeded | None = None  # of a "rate_limit" that a quota of the fleet refused
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """How long to wait, where the wire tells it in the body (Gemini's `retryDelay`); None: nothing is told."""
+        return None if self.exceeded is None else self.exceeded.wait_ms
 
 
 class Refused(Exception):

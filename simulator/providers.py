@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator import models, scenario, shapes, signatures
+from simulator import load as load_model
+from simulator import models, quota_headers, quota_rows, scenario, shapes, signatures
 from simulator.dialects.base import Dialect, Profile
 from simulator.faults import FAULTS, Fault, Flaw, Flawed
+from simulator.load import Load
+from simulator.quotas import DEFAULT_ORG, Limit
+from simulator.tape import recording
+from simulator.tape.recorded import Recorded
 
 FILE = Path(__file__).parent / "fleet.yaml"
 RESERVED = frozenset({"__fleet"})
@@ -24,6 +29,11 @@ class Mount:
     dialect: Dialect
     roots: tuple[str, ...]
     facts: Mapping[str, Any]
+
+    @property
+    def nonces(self) -> str:
+        """The alphabet of the nonces in ids there."""
+        return str(self.facts.get("nonces", self.dialect.nonces))
 
     def profile(self, provider: str, model: str) -> Profile | None:
         """The facts about one of the models there; None when there is no such model."""
@@ -64,6 +74,9 @@ class Provider:
     faults: tuple[Fault, ...] = ()
     about: str = ""
     paths: tuple[_Path, ...] = field(default=(), repr=False)
+    quotas: tuple[Limit, ...] = ()
+    load: Load | None = None
+    orgs: Mapping[str, str] = field(default_factory=dict)  # key -> organisation
 
     def route(self, method: str, path: str) -> Route:
         """The mount, operation and parameters of a request; of a path that nobody has, the first mount."""
@@ -77,6 +90,10 @@ class Provider:
             exists = exists or row
         return Route(exists.mount if exists else self.mounts[0], None, {}, path_exists=exists is not None)
 
+    def org(self, key: str) -> str:
+        """The organisation that a key belongs to."""
+        return self.orgs.get(key, DEFAULT_ORG)
+
     def describe(self, url: str) -> dict[str, Any]:
         """What the ready line tells; `dialect` and `base_url` are those of the first mount, without its root."""
         dialects = {mount.dialect.name: f"{url}/{self.name}{mount.roots[0]}" for mount in reversed(self.mounts)}
@@ -89,8 +106,13 @@ def _paths(mounts: tuple[Mount, ...]) -> Iterator[_Path]:
     for mount in mounts:
         for root in mount.roots:
             for (method, path), operation in mount.dialect.operations.items():
-                literal = re.escape(root + path)
-                yield _Path(re.compile(_PARAM.sub(r"(?P<\1>[^/]+?)", literal)), method, operation, mount)
+                pattern = _PARAM.sub(_segment, re.escape(root + path))
+                yield _Path(re.compile(pattern), method, operation, mount)
+
+
+def _segment(name: re.Match[str]) -> str:
+    """What a parameter of a path may be: one segment, or with `{rest}` all that is left."""
+    return f"(?P<{name[1]}>.*)" if name[1] == "rest" else f"(?P<{name[1]}>[^/]+?)"
 
 
 def default_key(name: str, dialect: str) -> str:
@@ -119,7 +141,14 @@ def read(data: object, dialects: Mapping[str, Dialect], seed: int) -> dict[str, 
 
 def _provider(row: Mapping[str, Any], dialects: Mapping[str, Dialect], seed: int, where: str) -> Provider:
     mounts = _mounts(row, dialects, {"signature_secret": signatures.secret(seed), **row.get("facts", {})}, where)
-    keys = row.get("keys") or [default_key(row["name"], mounts[0].dialect.name)]
+    flaws = [
+        Flaw(f"{where}.facts.{quota_headers.FACT}", repr(style), f"one of {', '.join(quota_headers.STYLES)}")
+        for style in {mount.facts.get(quota_headers.FACT) for mount in mounts} - {None, *quota_headers.STYLES}
+    ]
+    if flaws:
+        raise Flawed(flaws)
+    orgs = {key: org for org, members in row.get("orgs", {}).items() for key in members}
+    keys = row.get("keys") or list(orgs) or [default_key(row["name"], mounts[0].dialect.name)]
     faults: list[Fault] = []
     for index, raw in enumerate(row.get("faults", [])):
         options = {name: value for name, value in raw.items() if name != "kind"}
@@ -128,21 +157,30 @@ def _provider(row: Mapping[str, Any], dialects: Mapping[str, Dialect], seed: int
         name=row["name"],
         region=row["region"],
         mounts=mounts,
-        keys=frozenset(keys),
+        keys=frozenset((*keys, *orgs)),
         key=keys[0],
         faults=tuple(faults),
         about=row.get("about", ""),
         paths=tuple(_paths(mounts)),
+        quotas=quota_rows.read(row.get("quotas", ()), f"{where}.quotas"),
+        load=load_model.read(row["load"]) if "load" in row else None,
+        orgs=orgs,
     )
 
 
 def _mounts(
     row: Mapping[str, Any], dialects: Mapping[str, Dialect], facts: Mapping[str, Any], where: str
 ) -> tuple[Mount, ...]:
-    """The dialects of a row, as `dialect: NAME`, or `dialects:` with names and {dialect, at, facts}. Raises Flawed."""
-    if ("dialect" in row) == ("dialects" in row):
-        came = "both dialect and dialects" if "dialect" in row else "neither dialect nor dialects"
-        raise Flawed([Flaw(where, came, "one of the two")])
+    """The dialects of a row: `dialect: NAME`, or `dialects:` with names and {dialect, at, facts}, or `tape: FOLDER`.
+
+    Raises Flawed.
+    """
+    ways = [word for word in ("dialect", "dialects", "tape") if word in row]
+    if len(ways) != 1:
+        raise Flawed([Flaw(where, " and ".join(ways) or "no dialect", "one of dialect, dialects and tape")])
+    if "tape" in row:
+        tape = Recorded(recording.load(Path(row["tape"])), paced=facts.get("pace") != "instant")
+        return (Mount(tape, (tape.root,), facts),)
     mounts: list[Mount] = []
     flaws: list[Flaw] = []
     for index, raw in enumerate([row["dialect"]] if "dialect" in row else row["dialects"]):
@@ -158,6 +196,15 @@ def _mounts(
     if flaws:
         raise Flawed(flaws)
     return tuple(mounts)
+
+
+def realistic(rows: Mapping[str, Provider]) -> dict[str, Provider]:
+    """The rows, each as slow as its models are (`latency_profiles.yaml`), but for those that have a latency."""
+    slow = FAULTS.build("latency", {"profile": "auto"})
+    return {
+        name: row if any(fault.kind == slow.kind for fault in row.faults) else replace(row, faults=(slow, *row.faults))
+        for name, row in rows.items()
+    }
 
 
 def load(path: str | Path, dialects: Mapping[str, Dialect], seed: int) -> dict[str, Provider]:

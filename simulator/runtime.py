@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import gc
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvloop
 from uvicorn._types import ASGI3Application
 
-from simulator import providers
+from simulator import edge, providers
 from simulator.clock import Clock
 from simulator.control import Control
 from simulator.dialects import DIALECTS
+from simulator.fixtures.watch import Library
 from simulator.fleet import Fleet
 from simulator.journal import Journal
 from simulator.lateness import Lateness
 from simulator.server import App, Server, base_url, bind
 
 CONTROL_PATH = "/__fleet"
+WATCH_MS = 500.0  # how soon a changed fixture file is read
 
 
 @dataclass(slots=True)
@@ -36,15 +40,22 @@ class Runtime:
     _server: Server | None = None
 
     @classmethod
-    def open(cls, config_path: str, clock: Clock, seed: int, host: str, port: int) -> Runtime:
-        """Read the providers and bind the port. Raises Flawed or OSError."""
-        return cls.of(providers.load(config_path, DIALECTS, seed), clock, seed, host, port)
+    def open(
+        cls, config_path: str, clock: Clock, seed: int, sock: socket.socket, *, realistic: bool = False
+    ) -> Runtime:
+        """Read the providers, as slow as real ones if so wished, to serve them on a bound socket. Raises Flawed."""
+        rows = providers.load(config_path, DIALECTS, seed)
+        return cls.on(sock, providers.realistic(rows) if realistic else rows, clock, seed)
 
     @classmethod
     def of(cls, rows: dict[str, providers.Provider], clock: Clock, seed: int, host: str, port: int) -> Runtime:
         """A fleet of these providers, bound. Raises OSError."""
+        return cls.on(bind(host, port), rows, clock, seed)
+
+    @classmethod
+    def on(cls, sock: socket.socket, rows: dict[str, providers.Provider], clock: Clock, seed: int) -> Runtime:
+        """A fleet of these providers on a bound socket."""
         fleet, journal, lateness = Fleet(rows, clock, seed), Journal(), Lateness()
-        sock = bind(host, port)
         control = Control(fleet, journal, lateness, lambda: describe(fleet, base_url(sock)))
         app = App(fleet, journal, lateness, _asgi(control))
         return cls(fleet, journal, lateness, control, app, sock)
@@ -56,8 +67,24 @@ class Runtime:
 
     async def serve(self, on_ready: Callable[[], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM."""
-        self._server = Server(self.app, self.sock, on_ready)
+
+        def ready() -> None:
+            if self.control.library is not None:
+                self._watch(self.control.library)
+            if on_ready is not None:
+                on_ready()
+
+        self._server = Server(self.app, self.sock, ready)
         await self._server.serve()
+
+    def use_fixtures(self, sources: Sequence[Path]) -> None:
+        """Answer by the fixtures of these files and folders, and read them again when they change. Raises Flawed."""
+        self.control.library = Library(sources, self.fleet.put_fixtures)
+
+    def _watch(self, library: Library) -> None:
+        """Look at the files now, and soon again."""
+        library.look()
+        edge.alarm(WATCH_MS, partial(self._watch, library))
 
     def stop(self) -> None:
         """End `serve`; may be called from another thread."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from simulator.answer import Usage
+from simulator.gates import Hold
 
 
 class Ending(StrEnum):
@@ -37,6 +38,14 @@ class Frame(NamedTuple):
         return Frame(data, self.kind, self.tokens, self.text_bytes, self.due_ms, self.alone)
 
 
+class Trickle(NamedTuple):
+    """A head that leaves in pieces."""
+
+    pieces: int  # of about the same size
+    gap_ms: float  # between two of them
+    sent: int  # how many leave; fewer than all of them: the exchange ends within its head
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A whole reply on the wire."""
@@ -48,3 +57,10 @@ class Script:
     ending: Ending = Ending.END
     head_due_ms: float | None = 0.0  # when status and headers leave; None: never
     usage: Usage | None = None  # what an operation without an `Answer` used and told
+    trickle: Trickle | None = None  # how the head leaves, when not in one piece
+    holds: tuple[Hold, ...] = ()  # gates to pass before anything leaves
+
+    def later(self, ms: float) -> Script:
+        """The same reply, all of it `ms` later."""
+        head_ms = None if self.head_due_ms is None else self.head_due_ms + ms
+        return replace(self, head_due_ms=head_ms, frames=tuple([frame.later(ms) for frame in self.frames]))

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import orjson
 import uvicorn
@@ -18,12 +18,14 @@ from simulator.dialects.base import Serving
 from simulator.fleet import BODY_BYTES_MAX, Fleet
 from simulator.head import head
 from simulator.journal import Entry, Headers, Journal, Outcome
+from simulator.judge import Fate, Passage
 from simulator.lateness import Lateness
-from simulator.plan import Subject
+from simulator.memory import Known
 from simulator.player import Player
 from simulator.problem import Problem
 from simulator.providers import Provider
 from simulator.script import Frame, Script
+from simulator.selectors import Subject
 from simulator.wire import EXTENSION, PeerGone, TooLarge, Wire, WireProtocol
 
 CONTROL = "/__fleet"
@@ -31,6 +33,13 @@ KEEP_ALIVE_S = 75  # longer than the pools of most clients keep an idle connecti
 SHUTDOWN_S = 1
 
 log = logging.getLogger(__name__)
+
+
+class Shelves(Protocol):
+    """What other workers keep of earlier exchanges."""
+
+    async def fetch(self, provider: str, nonce: str) -> bool: ...
+    async def forget(self, provider: str, nonce: str) -> None: ...
 
 
 class App:
@@ -41,6 +50,7 @@ class App:
         self.journal = journal
         self.lateness = lateness
         self.control = control
+        self.shelves: Shelves | None = None  # of the other workers
         self._clock = fleet.clock
         self._providers = fleet.providers
 
@@ -66,13 +76,16 @@ class App:
                 await self._refuse(provider, below, scope, wire, arrived_ms, Problem("too_large"))
                 return
         headers: Headers = scope["headers"]
+        fate: Fate | None = None
         try:
             known = fleet.recognise(provider, scope["method"], below, scope["query_string"], headers, body)
+            if self.shelves is not None and known.ask is not None and known.ask.needs:
+                known = await self._with_others(known, headers)
             subject = known.subject
-            attempt, call = fleet.attempts.count(subject.key, provider.name)
             if headers == known.headers:
                 headers = known.headers  # one list for all that send the same
-            if wire.plain:
+            if wire.plain and fleet.is_quiet(known):
+                attempt, call = fleet.judge.count(known)
                 ready = fleet.ready(known, attempt, arrived_ms)
                 if ready is not None:
                     data, outcome = ready
@@ -80,19 +93,48 @@ class App:
                     sent_ms = self._clock.now_ms()
                     self.journal.add(Entry(subject, headers, known.body, attempt, call, arrived_ms, outcome, sent_ms))
                     return
-            script, outcome = fleet.script(known, arrived_ms, attempt, call)
+                fate = Fate(attempt, call)
+            else:
+                fate = await fleet.judge.fate(known, arrived_ms)
+            script, outcome = fleet.fated(known, arrived_ms, fate)
         except Exception:
             log.exception("%s %s failed", scope["method"], path)
+            if fate is not None and fate.passage is not None:
+                fate.passage.leave(None, self._clock.now_ms())
             await self._refuse(provider, below, scope, wire, arrived_ms, Problem("server_error"))
             return
-        await self._play(wire, script, Entry(subject, headers, known.body, attempt, call, arrived_ms, outcome))
+        entry = Entry(subject, headers, known.body, fate.attempt, fate.call, arrived_ms, outcome)
+        await self._play(wire, script, entry, fate.passage)
 
-    async def _play(self, wire: Wire, script: Script, entry: Entry) -> None:
+    async def _with_others(self, known: Known, headers: Headers) -> Known:
+        """A request about an earlier exchange, which another worker may have answered."""
+        subject, provider = known.subject, known.provider
+        shelves, ask = self.shelves, known.ask
+        if shelves is None or ask is None:
+            return known
+        missing = known.problem is not None and known.problem.kind == "not_kept"
+        if missing and await shelves.fetch(provider.name, ask.needs):
+            query = subject.query.encode("latin-1")
+            known = self.fleet.recognise(provider, subject.method, subject.path, query, headers, known.body)
+        if known.problem is None and ask.operation in ("cancel", "delete"):
+            await shelves.forget(provider.name, ask.needs)
+        return known
+
+    async def _play(self, wire: Wire, script: Script, entry: Entry, passage: Passage | None = None) -> None:
         self.journal.add(entry)
         try:
+            if script.holds:
+                script = await self._held(wire, script, entry)
             await Player(wire, self._clock, script, entry, self.lateness).play()
         finally:
+            if passage is not None:
+                passage.leave(entry.outcome, self._clock.now_ms())
             self.journal.changed()
+
+    async def _held(self, wire: Wire, script: Script, entry: Entry) -> Script:
+        """The reply once it passed its gates: from then on it takes its own time. The player sees who has gone."""
+        await self.fleet.judge.hold(script.holds, wire)
+        return script.later(self._clock.now_ms() - entry.arrived_ms)
 
     async def _refuse(
         self, provider: Provider, path: str, scope: Any, wire: Wire, arrived_ms: float, problem: Problem
@@ -101,7 +143,9 @@ class App:
         if wire.unread:
             wire.refuse_rest()
         mount = provider.route(scope["method"], path).mount
-        serving = Serving(self.fleet.unread_nonce(mount), int(arrived_ms // 1000), 0, mount.facts)
+        query = scope["query_string"].decode("latin-1")
+        nonce, now_s = self.fleet.unread_nonce(mount), int(arrived_ms // 1000)
+        serving = Serving(nonce, now_s, 0, mount.facts, path=path, query=query)
         script = mount.dialect.error(problem, serving)
         subject = _unread(provider, mount.dialect.name, path, scope)
         entry = Entry(subject, scope["headers"], b"", 1, 1, arrived_ms, Outcome())

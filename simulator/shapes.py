@@ -15,8 +15,10 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from simulator import load, quota_rows, rule_shapes
 from simulator.faults import FAULTS, Flaw
 from simulator.faults.base import is_required
+from simulator.fixtures import shape
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TIME = {
@@ -28,7 +30,6 @@ RANGES = {
     "description": 'a number from 1, a range "N-M", or a list of these',
     "anyOf": [*RANGE["anyOf"], {"type": "array", "items": {"$ref": "#/$defs/range"}, "minItems": 1}],
 }
-GLOB = {"type": "string", "minLength": 1}
 
 
 def fault_schema(kind: str) -> dict[str, Any]:
@@ -58,53 +59,16 @@ def definitions() -> dict[str, Any]:
         "properties": {"kind": {"enum": FAULTS.names()}},
         "allOf": branches,
     }
-    when = {
-        "description": "Whom the rule concerns; texts may be globs. Nothing said: everyone.",
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "provider": GLOB,
-            "region": GLOB,
-            "dialect": GLOB,
-            "model": GLOB,
-            "path": GLOB,
-            "case": GLOB,
-            "stream": {"type": "boolean"},
-            "attempt": {"$ref": "#/$defs/ranges"},
-            "call": {"$ref": "#/$defs/ranges"},
-        },
-    }
     return {
         "time": TIME,
         "range": RANGE,
         "ranges": RANGES,
-        "when": when,
+        "globs": rule_shapes.GLOBS,
+        "when": rule_shapes.when(),
         "fault": fault,
         "faults": {"anyOf": [{"$ref": "#/$defs/fault"}, {"type": "array", "items": {"$ref": "#/$defs/fault"}}]},
-        "rule": _rule(),
+        "rule": rule_shapes.rule(),
         **{f"fault_{kind}": fault_schema(kind) for kind in kinds},
-    }
-
-
-def _rule() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["fault"],
-        "properties": {
-            "name": {"type": "string", "minLength": 1, "description": "Part of the key of every draw."},
-            "when": {"$ref": "#/$defs/when"},
-            "at": {"$ref": "#/$defs/time", "description": "When it begins, from when it was set."},
-            "for": {"$ref": "#/$defs/time", "description": "How long it lasts."},
-            "every": {"$ref": "#/$defs/time", "description": "After how long it comes back; needs `for`."},
-            "chance": {"type": "number", "minimum": 0, "maximum": 1, "description": "Share of requests it hits."},
-            "fault": {
-                "description": "one fault with its kind, or a list of them that add up in order",
-                "if": {"type": "array"},
-                "then": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/fault"}},
-                "else": {"$ref": "#/$defs/fault"},
-            },
-        },
     }
 
 
@@ -116,14 +80,10 @@ def scenario_schema() -> dict[str, Any]:
         "description": "A named list of rules: when … fault …, on a timeline that begins when the scenario is set.",
         "type": "object",
         "additionalProperties": False,
-        "required": ["name", "rules"],
-        "properties": {
-            "name": {"type": "string", "minLength": 1},
-            "about": {"type": "string", "description": "What it reproduces, in a sentence or two."},
-            "seed": {"type": "integer", "minimum": 0, "description": "Of its draws, in place of the fleet's."},
-            "ttl_s": {"type": "number", "exclusiveMinimum": 0, "description": "After this it is taken off."},
-            "rules": {"type": "array", "items": {"$ref": "#/$defs/rule"}},
-        },
+        "required": ["name"],
+        "if": {"required": ["include"]},
+        "else": {"required": ["rules"], "properties": {"rules": {"type": "array"}}},
+        "properties": rule_shapes.scenario(),
         "$defs": definitions(),
     }
 
@@ -167,6 +127,11 @@ def fleet_schema() -> dict[str, Any]:
             "name": {**name, "description": "The first segment of its URLs."},
             "about": {"type": "string"},
             "dialect": {"type": "string", "description": "The one wire it speaks, at its usual paths."},
+            "tape": {
+                "description": "A folder of recordings (`windtunnel record`) to play, instead of a dialect.",
+                "type": "string",
+                "minLength": 1,
+            },
             "dialects": {
                 "description": "The wires it speaks: names, or where each is mounted and what holds there.",
                 "type": "array",
@@ -186,6 +151,17 @@ def fleet_schema() -> dict[str, Any]:
                 "type": "array",
                 "items": {"$ref": "#/$defs/fault"},
             },
+            "quotas": quota_rows.schema(),
+            "load": dict(load.SCHEMA),
+            "orgs": {
+                "description": "Organisations and their keys, where quotas are counted by org.",
+                "type": "object",
+                "additionalProperties": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": "string", "minLength": 1},
+                },
+            },
         },
     }
     return {
@@ -200,13 +176,36 @@ def fleet_schema() -> dict[str, Any]:
     }
 
 
+def fixtures_schema() -> dict[str, Any]:
+    """Of files of canned answers."""
+    return shape.schema(DRAFT)
+
+
+def quotas_schema() -> dict[str, Any]:
+    """Of quotas put over the control API."""
+    return {
+        "$schema": DRAFT,
+        "description": "Quotas by provider.",
+        "type": "object",
+        "additionalProperties": quota_rows.schema(),
+        "$defs": {"globs": rule_shapes.GLOBS},
+    }
+
+
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator({"scenario": scenario_schema, "rules": rules_schema, "fleet": fleet_schema}[name]())
+    makers = {
+        "scenario": scenario_schema,
+        "rules": rules_schema,
+        "fleet": fleet_schema,
+        "fixtures": fixtures_schema,
+        "quotas": quotas_schema,
+    }
+    return Draft202012Validator(makers[name]())
 
 
 def flaws(name: str, data: object) -> list[Flaw]:
-    """Everything wrong with `data` by the schema of that name: "scenario", "rules" or "fleet"."""
+    """Everything wrong with `data` by the schema of that name: "scenario", "rules", "fleet" or "fixtures"."""
     errors = sorted(_validator(name).iter_errors(data), key=lambda error: list(map(str, error.absolute_path)))
     found: dict[tuple[str, str, str], Flaw] = {}
     for error in errors:

@@ -37,11 +37,12 @@ class Options:
     host: str = "127.0.0.1"
     port: int | None = None
     fleet_port: int | None = None
-    scenario: Path | None = None
+    scenarios: tuple[Path, ...] = ()
     seed: int | None = None
     time_scale: float | None = None
     database: str | None = None  # None: gone with the command
     key: str | None = None
+    latency: str | None = None  # of the models: "realistic"; None: the fleet's default
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,9 @@ def running(options: Options) -> Iterator[Stack]:
 def fleet_arguments(options: Options, port: int) -> list[str]:
     """The command line of the fleet."""
     words = ["-m", "simulator", "--host", options.host, "--port", str(port), "--json"]
-    words += ["--scenario", str(options.scenario)] if options.scenario else []
+    words += [word for path in options.scenarios for word in ("--scenario", str(path))]
     words += ["--seed", str(options.seed)] if options.seed is not None else []
+    words += ["--latency", options.latency] if options.latency is not None else []
     words += ["--clock", "real", "--time-scale", str(options.time_scale)] if options.time_scale is not None else []
     return words
 
@@ -158,9 +160,16 @@ def print_stack(stack: Stack, console: Console) -> None:
 
 
 @click.command()
-@click.option("--scenario", type=click.Path(path_type=Path), help="A scenario file, or the name of one that ships.")
+@click.option(
+    "--scenario",
+    "scenarios",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A scenario file, or the name of one that ships; several add up.",
+)
 @click.option("--seed", type=int, help="Seed of every draw and answer.")
 @click.option("--time-scale", type=click.FloatRange(min=0, min_open=True), help="Make the fleet's clock run X times.")
+@click.option("--latency", type=click.Choice(["instant", "realistic"]), help="How fast the fake models answer.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help=f"The gateway's port; 0 is any. [default: {GATEWAY_PORT}]")
 @click.option("--fleet-port", type=click.IntRange(0, 65535), help=f"The fleet's. [default: {FLEET_PORT}]")
@@ -168,9 +177,10 @@ def print_stack(stack: Stack, console: Console) -> None:
 @click.option("--database", metavar="URL", help="Keep the gateway's data there, instead of in a temporary folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once all is ready.")
 def up(
-    scenario: Path | None,
+    scenarios: tuple[Path, ...],
     seed: int | None,
     time_scale: float | None,
+    latency: str | None,
     host: str,
     port: int | None,
     fleet_port: int | None,
@@ -182,8 +192,8 @@ def up(
     from windtunnel.scenario import usable
 
     check_key(key)
-    found = usable(scenario) if scenario else None
-    options = Options(host, port, fleet_port, found, seed, time_scale, database_url(database), key)
+    found = tuple(usable(each) for each in scenarios)
+    options = Options(host, port, fleet_port, found, seed, time_scale, database_url(database), key, latency)
     with stoppable(), contextlib.ExitStack() as cleanup:
         with contextlib.nullcontext() if as_json else err().status("Starting fleet and gateway…"):
             stack = cleanup.enter_context(running(options))

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ import uvloop
 from loadtests.bench import lateness, rates
 from loadtests.bench.client import Failed
 from loadtests.bench.lateness import Lateness
-from loadtests.bench.rates import Rate
+from loadtests.bench.rates import Against, Rate, against
 from loadtests.bench.subjects import ANSWER_TOKENS, questions
+from loadtests.bench.wires import WIRES
 from loadtests.errors import LoadError
 
 ROUNDS = 3
@@ -37,28 +38,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds, each with a turn for every figure")
     parser.add_argument("--window", type=float, default=WINDOW_S, metavar="S", help="seconds of a turn")
     parser.add_argument("--streams", type=int, default=lateness.STREAMS, help="paced streams for the lateness; 0: none")
+    parser.add_argument("--no-peers", action="store_true", help="do not install and measure other simulators (npm)")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(argv)
     started = time.monotonic()
     try:
-        measured, late = uvloop.run(_measure(options.rounds, options.window, options.streams))
+        run = uvloop.run(_measure(options.rounds, options.window, options.streams, not options.no_peers))
     except (LoadError, Failed) as error:
         print(f"windtunnel bench: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 3)
-    took_s = time.monotonic() - started
-    print(json.dumps(as_json(measured, late, took_s), indent=2) if options.json else text(measured, late, took_s))
-    missed = any(rate.reached is False for rate in measured)
-    return 1 if options.check and missed else 0
+    run.took_s = time.monotonic() - started
+    print(json.dumps(as_json(run), indent=2) if options.json else text(run))
+    return 1 if options.check and not run.reached else 0
 
 
-async def _measure(rounds: int, window_s: float, streams: int) -> tuple[list[Rate], Lateness | None]:
+@dataclass(slots=True)
+class Run:
+    """All that one run found."""
+
+    rates: list[Rate]
+    lateness: list[Lateness]
+    missing: dict[str, str]  # peers that could not be measured, and why
+    took_s: float = 0.0
+
+    @property
+    def against(self) -> list[Against]:
+        """The fleet against its peers."""
+        return against(self.rates)
+
+    @property
+    def reached(self) -> bool:
+        """Whether every target was."""
+        punctual = all(one.fleet["p99_ms"] <= lateness.P99_MS for one in self.lateness)
+        fast = all(rate.reached is not False for rate in self.rates)
+        return punctual and fast and all(one.reached for one in self.against)
+
+
+async def _measure(rounds: int, window_s: float, streams: int, with_peers: bool) -> Run:
     with tempfile.TemporaryDirectory(prefix="windtunnel-bench-") as name:
         folder = Path(name)
-        with questions(folder) as asked:
-            measured = await rates.measure(asked, rounds, window_s, progress())
-        late = await lateness.measure(folder, streams) if streams else None
-    return measured, late
+        with questions(folder, with_peers) as prepared:
+            measured = await rates.measure(prepared.questions, rounds, window_s, progress())
+        late = [await lateness.measure(folder, wire, streams) for wire in WIRES.values()] if streams else []
+    return Run(measured, late, prepared.missing)
 
 
 def progress() -> Callable[[str], None]:
@@ -73,13 +96,15 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()}"
 
 
-def as_json(measured: Sequence[Rate], late: Lateness | None, took_s: float) -> dict[str, Any]:
+def as_json(run: Run) -> dict[str, Any]:
     """Everything, as data."""
     return {
         "machine": machine(),
-        "took_s": round(took_s, 1),
-        "rates": [_row(rate) for rate in measured],
-        "lateness": None if late is None else asdict(late),
+        "took_s": round(run.took_s, 1),
+        "rates": [_row(rate) for rate in run.rates],
+        "against": [{**asdict(one), "reached": one.reached} for one in run.against],
+        "lateness": [asdict(late) for late in run.lateness],
+        "missing": run.missing,
     }
 
 
@@ -88,30 +113,46 @@ def _row(rate: Rate) -> dict[str, Any]:
     return {**figures.pop("cell"), **figures, "reached": rate.reached}
 
 
-def text(measured: Sequence[Rate], late: Lateness | None, took_s: float) -> str:
+def text(run: Run) -> str:
     """The table."""
     head = (
         f"{'':<6}{'wire':<10}{'server':<11}{'answers/s':>10}{'events/s':>10}{'ratio':>8}{'per CPU':>9}   {'target':<12}"
     )
     lines = [
-        f"Benchmark, {machine()}, {ANSWER_TOKENS}-token answers, {took_s:.0f} s",
+        f"Benchmark, {machine()}, {ANSWER_TOKENS}-token answers, {run.took_s:.0f} s",
         "",
         head + "CPU of client, server",
     ]
-    for rate in measured:
+    for rate in run.rates:
         events = f"{rate.events_s:>10.0f}" if rate.events_s else f"{'':>10}"
         told = "" if rate.target is None else f">= {rate.target:<4g} {'ok' if rate.reached else 'MISSED'}"
         bound = "  (client-bound)" if rate.client_cpu > CLIENT_BOUND else ""
         lines.append(
-            f"{rate.cell.mode:<6}{rate.cell.dialect:<10}{rate.cell.subject:<11}{rate.answers_s:>10.0f}{events}"
+            f"{rate.cell.mode:<6}{rate.cell.wire:<10}{rate.cell.subject:<11}{rate.answers_s:>10.0f}{events}"
             f"{rate.ratio:>8.2f}{rate.ratio_cpu:>9.2f}   {told:<12}"
             f"{rate.client_cpu:>10.0%}{rate.server_cpu:>8.0%}{bound}"
         )
-    if late is not None:
-        lines += ["", f"Lateness of {late.streams} streams at {late.tokens_s:g} tokens/s, ms"]
+    return "\n".join([*lines, *_against_lines(run), *_lateness_lines(run.lateness)])
+
+
+def _against_lines(run: Run) -> list[str]:
+    """The fleet against its peers, and who could not be measured."""
+    lines = [
+        f"  {one.wire:<10}{one.mode:<6}{one.ratio:>6.1f}   >= {one.target:<4g} {'ok' if one.reached else 'MISSED'}"
+        for one in run.against
+    ]
+    told = ["", f"Fleet against {rates.PEER}: answers a second (json), events a second (sse)", *lines] if lines else []
+    return [*told, *(line for peer, why in run.missing.items() for line in ("", f"{peer} was not measured: {why}"))]
+
+
+def _lateness_lines(lates: Sequence[Lateness]) -> list[str]:
+    lines: list[str] = []
+    for late in lates:
+        lines += ["", f"Lateness of {late.streams} streams at {late.tokens_s:g} frames/s, {late.wire}, ms"]
         for who, told_by, share in (("fleet", late.fleet, late.fleet_cpu), ("client", late.client, late.client_cpu)):
-            lines.append(
-                f"  by the {who + ':':<9} p50 {told_by['p50_ms']:.1f}  p99 {told_by['p99_ms']:.1f}  "
-                f"max {told_by['max_ms']:.1f}   ({told_by['frames']:.0f} frames, CPU {share:.0%})"
-            )
-    return "\n".join(lines)
+            if told_by is not None:
+                lines.append(
+                    f"  by the {who + ':':<9} p50 {told_by['p50_ms']:.1f}  p99 {told_by['p99_ms']:.1f}  "
+                    f"max {told_by['max_ms']:.1f}   ({told_by['frames']:.0f} frames, CPU {share:.0%})"
+                )
+    return lines

@@ -42,7 +42,11 @@ class Shot:
     @classmethod
     def post(cls, url: str, headers: dict[str, str], body: bytes) -> Shot:
         parts = urlsplit(url)
-        head = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
+        head = [
+            f"POST {parts.path}{'?' if parts.query else ''}{parts.query} HTTP/1.1",
+            f"Host: {parts.netloc}",
+            f"Content-Length: {len(body)}",
+        ]
         head += [f"{name}: {value}" for name, value in headers.items()]
         return cls(parts.hostname or "", parts.port or 80, "\r\n".join(head).encode() + END_OF_HEAD + body)
 

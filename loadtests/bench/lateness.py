@@ -13,12 +13,13 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests import jsonhttp, processes
 from loadtests.bench.client import Shot, Stream, cpu
-from loadtests.bench.subjects import PATH, body, headers
+from loadtests.bench.wires import Wire
 from loadtests.errors import Unmeasurable
 
-STREAMS = 500
+STREAMS = 1000
 GAP_MS = 50  # 20 tokens a second
-TOKENS = 100  # a token is a frame on this wire, so a stream lasts five seconds
+TOKENS = 100  # on Chat a token is a frame, so that a stream lasts five seconds; on other wires fewer and larger ones
+P99_MS = 5.0  # what the fleet is held to
 SPREAD_S = 1.0  # over which the streams begin
 
 
@@ -26,23 +27,23 @@ SPREAD_S = 1.0  # over which the streams begin
 class Lateness:
     """Actual minus planned send time, in milliseconds."""
 
+    wire: str
     streams: int
     tokens_s: float  # of one stream
     fleet: dict[str, float]  # frames, p50_ms, p99_ms, max_ms by the fleet's own account
-    client: dict[str, float]  # the same as seen by the client, each stream from its own most punctual frame
+    client: dict[str, float] | None  # as seen by the client, each stream from its own most punctual frame; Chat only
     fleet_cpu: float  # share of one core
     client_cpu: float
 
 
-async def measure(folder: Path, streams: int = STREAMS, tokens: int = TOKENS) -> Lateness:
+async def measure(folder: Path, wire: Wire, streams: int = STREAMS, tokens: int = TOKENS) -> Lateness:
     """Open the streams on a fleet of their own, spread over a second, and read every frame."""
-    with processes.fleet(folder, name="paced") as fleet:
+    with processes.fleet(folder, name=f"paced-{wire.name}") as fleet:
         told = fleet.told["fleet"]
-        provider = told["providers"]["openai"]
+        provider = told["providers"][wire.provider]
         text = f"[[answer: tokens={tokens}]] [[fault: latency ttft_ms={GAP_MS} gap_ms={GAP_MS}]] Count slowly."
-        shot = Shot.post(
-            provider["base_url"] + PATH["chat"], headers("chat", provider["key"]), body("chat", "sse", text)
-        )
+        url = provider["base_url"] + wire.url_path("sse")
+        shot = Shot.post(url, wire.headers(provider["key"]), wire.body("sse", text))
         loop = asyncio.get_running_loop()
         before_s, client_before_s, started = fleet.cpu_s(), cpu(), time.perf_counter()
         opened: list[Stream] = []
@@ -54,7 +55,8 @@ async def measure(folder: Path, streams: int = STREAMS, tokens: int = TOKENS) ->
         wall_s = time.perf_counter() - started
         fleet_cpu, client_cpu = (fleet.cpu_s() - before_s) / wall_s, (cpu() - client_before_s) / wall_s
         by_fleet = await asyncio.to_thread(jsonhttp.call, "GET", f"{told['control_url']}/lateness")
-    return Lateness(streams, 1000 / GAP_MS, by_fleet, seen(opened, tokens), fleet_cpu, client_cpu)
+    by_client = seen(opened, tokens) if wire.name == "chat" else None
+    return Lateness(wire.name, streams, 1000 / GAP_MS, by_fleet, by_client, fleet_cpu, client_cpu)
 
 
 async def _ended(opened: list[Stream], tokens: int) -> None:

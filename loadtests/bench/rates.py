@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import median
 
 from loadtests.bench.client import Tally, closed_loop
-from loadtests.bench.subjects import DIALECTS, MODES, SUBJECTS, Cell, Question
+from loadtests.bench.subjects import MODES, SUBJECTS, Cell, Question
+from loadtests.bench.wires import WIRES
 
 CONNECTIONS = {"json": 32, "sse": 16}
 TARGETS = {("json", "fleet"): 0.7, ("sse", "fleet"): 3.0, ("json", "gateway"): 0.10}
+PEER = "aimock"
+PEER_TARGETS = {"json": 2.0, "sse": 3.0}  # the fleet's answers a second, or events a second, for each of the peer's
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +41,26 @@ async def measure(
     """Every cell's rate, from `rounds` rounds of `window_s` each."""
     tallies: dict[Cell, list[Tally]] = {cell: [] for cell in asked}
     for turn in range(rounds):
-        for dialect, mode, subject in product(DIALECTS, MODES, SUBJECTS):
-            cell = Cell(dialect, mode, subject)
-            question = asked[cell]
-            tell(f"round {turn + 1} of {rounds}: {dialect} {mode} {subject}")
+        for wire, mode, subject in product(WIRES, MODES, SUBJECTS):
+            cell = Cell(wire, mode, subject)
+            question = asked.get(cell)
+            if question is None:
+                continue
+            tell(f"round {turn + 1} of {rounds}: {wire} {mode} {subject}")
             tallies[cell].append(await closed_loop(question.shot, CONNECTIONS[mode], window_s, question.server.cpu_s))
     return [_rate(cell, asked, tallies) for cell in sorted(asked, key=_order)]
 
 
 def _order(cell: Cell) -> tuple[int, int, int]:
-    return MODES.index(cell.mode), DIALECTS.index(cell.dialect), SUBJECTS.index(cell.subject)
+    return MODES.index(cell.mode), list(WIRES).index(cell.wire), SUBJECTS.index(cell.subject)
 
 
 def _rate(cell: Cell, asked: Mapping[Cell, Question], tallies: Mapping[Cell, list[Tally]]) -> Rate:
-    own, bare = tallies[cell], tallies[Cell(cell.dialect, cell.mode, "bare")]
+    own, bare = tallies[cell], tallies[Cell(cell.wire, cell.mode, "bare")]
     answers_s = median(tally.per_s for tally in own)
     events = asked[cell].events
     # A gateway may add an event (usage) to a stream: events are compared with events, answers with answers.
-    scale = events / asked[Cell(cell.dialect, cell.mode, "bare")].events if events else 1.0
+    scale = events / asked[Cell(cell.wire, cell.mode, "bare")].events if events else 1.0
     return Rate(
         cell,
         answers_s,
@@ -71,3 +76,31 @@ def _rate(cell: Cell, asked: Mapping[Cell, Question], tallies: Mapping[Cell, lis
 def per_cpu_s(tally: Tally) -> float:
     """Answers for each second of the server's processor time, which is told in hundredths."""
     return tally.answers / max(tally.server_cpu_s, 0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The fleet against a peer on one wire: how many answers, or events, for each of the peer's."""
+
+    wire: str
+    mode: str
+    peer: str
+    ratio: float
+    target: float
+
+    @property
+    def reached(self) -> bool:
+        return self.ratio >= self.target
+
+
+def against(measured: Sequence[Rate], peer: str = PEER) -> list[Against]:
+    """The fleet against a peer, where both were measured: JSON by answers a second, streams by events a second."""
+    by_cell = {rate.cell: rate for rate in measured}
+    found = []
+    for rate in measured:
+        theirs = by_cell.get(Cell(rate.cell.wire, rate.cell.mode, peer))
+        if rate.cell.subject != "fleet" or theirs is None:
+            continue
+        ours, due = (rate.events_s, theirs.events_s) if rate.cell.mode == "sse" else (rate.answers_s, theirs.answers_s)
+        found.append(Against(rate.cell.wire, rate.cell.mode, peer, ours / due, PEER_TARGETS[rate.cell.mode]))
+    return found

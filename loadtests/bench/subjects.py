@@ -12,18 +12,21 @@ from typing import Any
 from urllib import request as urllib_request
 
 from loadtests import processes
+from loadtests.bench import peers
 from loadtests.bench.client import MARK, Shot
-from loadtests.calls import ANTHROPIC_VERSION
+from loadtests.bench.wires import WIRES, Wire
 from loadtests.errors import Unmeasurable
 from loadtests.ledger import Gateway
 from loadtests.processes import Server
 
-DIALECTS = ("chat", "messages")
 MODES = ("json", "sse")
-SUBJECTS = ("bare", "fleet", "fleet-new", "gateway")  # fleet-new: no two requests alike, so none is ready-made
-MODEL = {"chat": "gpt-5.5", "messages": "claude-sonnet-4-6"}
-PROVIDER = {"chat": "openai", "messages": "anthropic"}
-PATH = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
+SUBJECTS = (
+    "bare",
+    "fleet",
+    "fleet-new",
+    "gateway",
+    "aimock",
+)  # fleet-new: no two requests alike, so none is ready-made
 ANSWER_TOKENS = 80
 FUNDS_UC = 10**15
 HOURLY_LIMIT = 10**9
@@ -33,9 +36,9 @@ NEW_TEXT = f"{TEXT} {MARK.decode()}"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of the table: a dialect, a mode, and who answers."""
+    """One figure of the table: a wire, a mode, and who answers."""
 
-    dialect: str
+    wire: str
     mode: str
     subject: str
 
@@ -57,26 +60,6 @@ class Sample:
     pieces: list[bytes]  # the body, or the events of a stream
 
 
-def body(dialect: str, mode: str, text: str, max_tokens: int = 4000) -> bytes:
-    """A request's JSON."""
-    limit = "max_completion_tokens" if dialect == "chat" else "max_tokens"
-    asked: dict[str, Any] = {
-        "model": MODEL[dialect],
-        limit: max_tokens,
-        "messages": [{"role": "user", "content": text}],
-    }
-    if mode == "sse":
-        asked["stream"] = True
-    return json.dumps(asked).encode()
-
-
-def headers(dialect: str, key: str) -> dict[str, str]:
-    """Headers as the wire's own SDK sends them."""
-    if dialect == "chat":
-        return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    return {"x-api-key": key, "anthropic-version": ANTHROPIC_VERSION, "Content-Type": "application/json"}
-
-
 def sample(url: str, asked: bytes, of_headers: dict[str, str]) -> Sample:
     """Ask once and take the answer apart."""
     sent = urllib_request.Request(url, data=asked, headers=of_headers, method="POST")
@@ -85,68 +68,96 @@ def sample(url: str, asked: bytes, of_headers: dict[str, str]) -> Sample:
         data, content_type = response.read(), response.headers["content-type"]
     if not content_type.startswith("text/event-stream"):
         return Sample(content_type, [data])
-    events = data.split(b"\n\n")
+    blank = b"\r\n\r\n" if b"\r\n\r\n" in data else b"\n\n"
+    events = data.split(blank)
     if events[-1]:
         raise Unmeasurable(f"{url}: the stream does not end with a whole event")
-    return Sample(content_type, [event + b"\n\n" for event in events[:-1]])
+    return Sample(content_type, [event + blank for event in events[:-1]])
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Every cell that can be measured, and who could not be started, with the reason."""
+
+    questions: dict[Cell, Question]
+    missing: dict[str, str]
 
 
 @contextmanager
-def questions(folder: Path) -> Iterator[dict[Cell, Question]]:
-    """Start the three servers, each a process of its own, and prepare every cell."""
+def questions(folder: Path, with_peers: bool = True) -> Iterator[Prepared]:
+    """Start the servers, each a process of its own, and prepare every cell."""
     with ExitStack() as started:
         fleet = started.enter_context(processes.fleet(folder))
         gateway = started.enter_context(processes.gateway(folder, fleet.told["fleet"]["base_url"]))
-        prepared: dict[Cell, Question] = {}
+        prepared = Prepared({}, {})
         replies: dict[str, Any] = {}
-        for door in doors(fleet, gateway):
+        for door in (*fleet_doors(fleet), *gateway_doors(fleet, gateway)):
             for mode in MODES:
-                asked = body(door.dialect, mode, TEXT)
-                seen = sample(door.url, asked, door.headers)
-                events = len(seen.pieces) if mode == "sse" else 0
-                question = Question(Shot.post(door.url, door.headers, asked), events, door.server)
-                prepared[Cell(door.dialect, mode, door.subject)] = question
-                if door.subject == "fleet":
-                    new = Shot.post(door.url, door.headers, body(door.dialect, mode, NEW_TEXT))
-                    prepared[Cell(door.dialect, mode, "fleet-new")] = Question(new, events, door.server)
-                    pieces = [piece.decode() for piece in seen.pieces]
-                    replies[f"/{door.dialect}/{mode}"] = {"content_type": seen.content_type, "pieces": pieces}
+                _prepare(door, mode, prepared.questions, replies)
+        if with_peers:
+            peer = started.enter_context(peers.aimock(folder, "word " * ANSWER_TOKENS))
+            if isinstance(peer, str):
+                prepared.missing["aimock"] = peer
+            else:
+                for wire in WIRES.values():
+                    door = Door("aimock", wire, peer.told["base_url"], wire.headers("any"), peer)
+                    for mode in MODES:
+                        _prepare(door, mode, prepared.questions, {})
         yardstick = started.enter_context(bare(folder, replies))
-        for dialect, mode in product(DIALECTS, MODES):
-            url = f"{yardstick.told['base_url']}/{dialect}/{mode}"
-            shot = Shot.post(url, headers(dialect, "bare"), body(dialect, mode, TEXT))
-            events = prepared[Cell(dialect, mode, "fleet")].events
-            prepared[Cell(dialect, mode, "bare")] = Question(shot, events, yardstick)
+        for wire, mode in product(WIRES.values(), MODES):
+            url = f"{yardstick.told['base_url']}/{wire.name}/{mode}"
+            shot = Shot.post(url, wire.headers("bare"), wire.body(mode, TEXT))
+            events = prepared.questions[Cell(wire.name, mode, "fleet")].events
+            prepared.questions[Cell(wire.name, mode, "bare")] = Question(shot, events, yardstick)
         yield prepared
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where one subject answers one dialect."""
+    """Where one subject answers one wire."""
 
     subject: str
-    dialect: str
-    url: str
+    wire: Wire
+    base_url: str
     headers: dict[str, str]
     server: Server
+    path: str | None = None  # in place of the wire's own
+
+    def url(self, mode: str) -> str:
+        """Where to."""
+        return self.base_url + (self.wire.url_path(mode) if self.path is None else self.path)
 
 
-def doors(fleet: Server, gateway: Server) -> list[Door]:
-    """The fleet's and the gateway's doors for each dialect; the gateway gets a user with funds without end."""
-    told = fleet.told["fleet"]
-    target = processes.target_of(told, gateway.told["gateway"])
+def _prepare(door: Door, mode: str, prepared: dict[Cell, Question], replies: dict[str, Any]) -> None:
+    """Ask once, to see that it answers and what; the fleet's answer is what the yardstick will say."""
+    wire, url = door.wire, door.url(mode)
+    asked = wire.body(mode, TEXT)
+    seen = sample(url, asked, door.headers)
+    events = len(seen.pieces) if mode == "sse" else 0
+    prepared[Cell(wire.name, mode, door.subject)] = Question(Shot.post(url, door.headers, asked), events, door.server)
+    if door.subject == "fleet":
+        new = Shot.post(url, door.headers, wire.body(mode, NEW_TEXT))
+        prepared[Cell(wire.name, mode, "fleet-new")] = Question(new, events, door.server)
+        pieces = [piece.decode() for piece in seen.pieces]
+        replies[f"/{wire.name}/{mode}"] = {"content_type": seen.content_type, "pieces": pieces}
+
+
+def fleet_doors(fleet: Server) -> Iterator[Door]:
+    """The fleet's doors, one a wire."""
+    providers = fleet.told["fleet"]["providers"]
+    for wire in WIRES.values():
+        provider = providers[wire.provider]
+        yield Door("fleet", wire, provider["base_url"], wire.headers(provider["key"]), fleet)
+
+
+def gateway_doors(fleet: Server, gateway: Server) -> Iterator[Door]:
+    """The gateway's doors for the wires that it serves, with the key of a user with funds without end."""
+    target = processes.target_of(fleet.told["fleet"], gateway.told["gateway"])
     key = Gateway(target).provision("bench", FUNDS_UC, HOURLY_LIMIT).key
-    urls = {
-        "chat": f"{target['base_urls']['openai']}/chat/completions",
-        "messages": f"{target['base_urls']['anthropic']}/v1/messages",
-    }
-    found = []
-    for dialect in DIALECTS:
-        provider = told["providers"][PROVIDER[dialect]]
-        url = provider["base_url"] + PATH[dialect]
-        found.append(Door("fleet", dialect, url, headers(dialect, provider["key"]), fleet))
-        found.append(Door("gateway", dialect, urls[dialect], headers(dialect, key), gateway))
-    return found
+    for wire in WIRES.values():
+        if wire.gateway:
+            base, path = wire.gateway.split()
+            yield Door("gateway", wire, target["base_urls"][base], wire.headers(key), gateway, path)
 
 
 @contextmanager

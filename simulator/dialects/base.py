@@ -39,6 +39,9 @@ class Serving:
     now_s: int  # Unix seconds, 10 digits
     seed: int  # for padding and the like: the same seed gives the same bytes
     facts: Mapping[str, Any] = field(default_factory=dict)  # of the provider, where this dialect is mounted
+    attempt: int = 1  # of this case or request at this provider; only a reply that is `Ask.fresh` may depend on it
+    path: str = ""  # of the request, below the provider's prefix
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)

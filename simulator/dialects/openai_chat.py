@@ -1,7 +1,7 @@
 """OpenAI Chat Completions dialect: POST /v1/chat/completions, GET /v1/models.
 
 Also the wire of everyone compatible with it: what differs between them are facts of the profile (`models.yaml`, the
-provider's row). Source: the public specification (2.3.0) and recorded replies of 2024 to 2026.
+provider's row), the form of its answers (`openai_forms`) and the style of its refusals (`openai_errors`). Source: the public specification (2.3.0) and recorded replies of 2024 to 2026.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ import orjson
 from simulator.answer import Answer
 from simulator.ask import Ask, Request
 from simulator.dialects import (
+    openai_errors,
     openai_headers,
     openai_problems,
     openai_replies,
     openai_request,
     openai_rules,
+    openai_stream,
 )
 from simulator.dialects.base import Kept, Profile, Serving
 from simulator.problem import Problem, Refused
 from simulator.script import Frame, Script
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d$")
+BEARER = ("authorization",)  # the headers that hold a key, unless the fact `auth` says else
 _CREATED_S = 1_700_000_000  # of models whose name bears no date
 
 
@@ -43,14 +46,14 @@ class OpenAIChat:
     }
 
     def authenticate(self, request: Request, keys: frozenset[str]) -> None:
-        """Raise Refused unless the Bearer token is one of `keys`."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        """Raise Refused unless the Bearer token, or what is in a header that the fact `auth` names, is one of `keys`."""
+        key = _key(request)
+        if not key:
             raise Refused(Problem("missing_key"))
-        if key.strip() not in keys:
+        if key not in keys:
             where = "https://platform.openai.com/account/api-keys"
-            said = f"Incorrect API key provided: {masked(key.strip())}. You can find your API key at {where}."
-            raise Refused(Problem("authentication", said))
+            said = f"Incorrect API key provided: {masked(key)}. You can find your API key at {where}."
+            raise Refused(Problem("authentication", said, param=masked(key)))
 
     def decode(self, request: Request, operation: str) -> Ask:
         """Read and validate a request. A single model is asked for by its id in `Ask.model`."""
@@ -64,9 +67,10 @@ class OpenAIChat:
 
     def reply(self, answer: Answer, ask: Ask, profile: Profile, serving: Serving) -> Script:
         """The answer as one JSON object, or as chunks when the ask is for a stream."""
+        ask = ask._replace(stream=True) if profile.has("always_stream") else ask
         headers = openai_headers.answer(answer.usage, profile, serving, ask.stream)
         if ask.stream:
-            return Script(200, headers, openai_replies.stream(answer, ask, profile, serving), stream=True)
+            return Script(200, headers, openai_stream.stream(answer, ask, profile, serving), stream=True)
         return Script(200, headers, (openai_replies.whole(answer, ask, profile, serving),))
 
     def count(self, ask: Ask, profile: Profile, serving: Serving) -> Script:  # noqa: ARG002
@@ -78,7 +82,11 @@ class OpenAIChat:
         names = sorted({*snapshots, *snapshots.values()})
         if model and model not in names:
             return self.error(Problem("unknown_model", f"The model '{model}' does not exist"), serving)
-        body: Any = _model(model) if model else {"object": "list", "data": [_model(name) for name in names]}
+        owner = str(serving.facts.get("owned_by", "openai"))
+        rows = [_model(name, owner) for name in ([model] if model else names)]
+        body: Any = rows[0] if model else {"object": "list", "data": rows}
+        if "form" in serving.facts:
+            return Script(200, openai_headers.native(serving), (Frame(orjson.dumps(body), "body"),))
         data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         return Script(200, openai_headers.plain(serving), (Frame(data, "body"),))
 
@@ -91,15 +99,34 @@ class OpenAIChat:
         return ask
 
     def error(self, problem: Problem, serving: Serving) -> Script:
-        """A refusal: native status, body and headers."""
+        """A refusal: native status, body and headers, of OpenAI or in the style that the fact `errors` names."""
+        if (style := serving.facts.get("errors")) is not None and not openai_problems.is_page(problem):
+            status, data, headers = openai_errors.refusal(style, problem, serving)
+            return Script(status, headers, (Frame(data, "body"),))
         row = openai_problems.native(problem)
         data, content_type = openai_problems.body(problem)
         headers = openai_headers.error(problem, row.status, row.front, content_type, serving)
         return Script(row.status, headers, (Frame(data, "body"),))
 
-    def error_frame(self, problem: Problem, serving: Serving) -> bytes:  # noqa: ARG002
-        """The refusal as a chunk that only holds `error`."""
+    def error_frame(self, problem: Problem, serving: Serving) -> bytes:
+        """The refusal as a chunk that only holds the error."""
+        if (style := serving.facts.get("errors")) is not None:
+            return openai_errors.frame(style, problem, serving)
         return openai_problems.frame(problem)
+
+
+def _key(request: Request) -> str:
+    """The key that a request bears; "" when it bears none in a form that is taken there."""
+    for name in request.facts.get("auth", BEARER):
+        value = request.headers.get(name, "")
+        scheme, _, token = value.partition(" ")
+        if name != "authorization":
+            token = value
+        elif scheme.lower() != "bearer":
+            continue
+        if token.strip():
+            return token.strip()
+    return ""
 
 
 def masked(key: str) -> str:
@@ -109,9 +136,9 @@ def masked(key: str) -> str:
     return key[:8] + "*" * (len(key) - 12) + key[-4:]
 
 
-def _model(name: str) -> dict[str, Any]:
+def _model(name: str, owner: str) -> dict[str, Any]:
     """A row of the list; a model was made on the day that its name bears."""
     created_s = _CREATED_S
     if date := _DATE.search(name):
         created_s = int(datetime.strptime(date[0], "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
-    return {"id": name, "object": "model", "created": created_s, "owned_by": "openai"}
+    return {"id": name, "object": "model", "created": created_s, "owned_by": owner}

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from simulator.dialects.openai_problems import refuse
 
-Check = Callable[[Any, str], None]
+Check = Callable[[Any, str], object]  # raises; what it returns is for whoever wants it
 
 ROLES: Final = ("system", "assistant", "user", "function", "tool", "developer")
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -191,16 +191,22 @@ def tool_choice(value: Any, where: str) -> None:
 
 
 def response_format(value: Any, where: str) -> None:
+    inner = loose_response_format(value, where)
+    if inner.get("strict") and inner.get("schema") is not None:
+        _strict(inner["schema"], (), inner["name"], where)
+
+
+def loose_response_format(value: Any, where: str) -> Mapping[str, Any]:
+    """The form without the rules of strict schemas; returns what it says of the schema."""
     dictionary(value, where)
     if required(value, "type", where, one_of("json_object", "json_schema", "text")) != "json_schema":
-        return
+        return {}
     inner = required(value, "json_schema", where, dictionary)
     path = f"{where}.json_schema"
-    name = required(inner, "name", path, function_name)
+    required(inner, "name", path, function_name)
     if inner.get("schema") is not None:
         dictionary(inner["schema"], f"{path}.schema")
-        if inner.get("strict"):
-            _strict(inner["schema"], (), name, where)
+    return inner  # type: ignore[no-any-return]
 
 
 def _strict(schema: Any, at: tuple[str, ...], name: str, where: str) -> None:
@@ -279,3 +285,4 @@ OPTIONAL: Final[Mapping[str, Check]] = {
     "verbosity": one_of("low", "medium", "high"),
     "web_search_options": dictionary,
 }
+LOOSE: Final[Mapping[str, Check]] = {**OPTIONAL, "response_format": loose_response_format}  # of compatible servers

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache, lru_cache
 
 from simulator.answer import Usage
+from simulator.dialects import openai_forms
 from simulator.dialects.base import Profile, Serving
-from simulator.dialects.openai_ids import hexes, request_id
+from simulator.dialects.openai_ids import Letters, hexes, request_id
 from simulator.draws import word
 from simulator.problem import Problem
 
@@ -61,8 +62,17 @@ def _rate_limits(requests: int, tokens: int, used: int) -> Headers:
     )
 
 
+def native(serving: Serving, profile: Profile | None = None, *, stream: bool = False) -> Headers:
+    """Headers of a 200 at a vendor whose form has its own; of what no model answered, those of the form of the mount."""
+    known = profile or Profile("", "", "", serving.facts)
+    form, letters = openai_forms.of(known), Letters(serving, known)
+    return tuple((name, letters.spell(value)) for name, value in form.headers["stream" if stream else "json"].items())
+
+
 def answer(usage: Usage, profile: Profile, serving: Serving, stream: bool) -> Headers:
     """Headers of a 200. Compatible servers send the few that are no OpenAI matter."""
+    if openai_forms.of(profile).headers:
+        return (*native(serving, profile, stream=stream), *rate_limits(profile, usage))
     content_type = "text/event-stream; charset=utf-8" if stream else "application/json"
     if profile.has("lenient"):
         cache: Headers = (("cache-control", "no-cache"),) if stream else ()

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 from zlib import crc32
 
-import orjson
-
 from simulator.ask import Ask
 from simulator.prose import vocabulary
 
@@ -36,8 +34,8 @@ def whole(pieces: Sequence[str], ask: Ask) -> dict[str, Any] | None:
     return {"content": _content(pieces, ask), "refusal": None} if ask.body.get("logprobs") else None
 
 
-def each(pieces: Sequence[str], ask: Ask) -> list[bytes]:
-    """The `logprobs` of every text chunk as JSON; empty unless asked for."""
+def each(pieces: Sequence[str], ask: Ask) -> list[dict[str, Any]]:
+    """The `logprobs` of every text chunk; empty unless asked for."""
     if not ask.body.get("logprobs"):
         return []
-    return [orjson.dumps({"content": [row], "refusal": None}) for row in _content(pieces, ask)]
+    return [{"content": [row], "refusal": None} for row in _content(pieces, ask)]

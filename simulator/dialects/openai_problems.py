@@ -95,6 +95,9 @@ PROBLEMS: Mapping[str, Native] = {
     "content_filter": Native(
         400, INVALID, "Your request was rejected by the safety system.", "content_policy_violation"
     ),
+    "moderation_blocked": Native(
+        400, "image_generation_user_error", "Your request was rejected by the safety system.", "moderation_blocked"
+    ),
 }
 BY_STATUS: Mapping[int, str] = {**KINDS_BY_STATUS, 422: "unprocessable"}
 HTML = frozenset({"bad_gateway", "gateway_timeout"})
@@ -118,7 +121,7 @@ def native(problem: Problem) -> Native:
     if row is None:
         row = Native(status, "server_error" if status >= 500 else INVALID, "Unexpected error.")
     message = problem.message or row.message.format(param=problem.param or "unknown")
-    return row._replace(status=status, message=message, code=problem.code or row.code)
+    return row._replace(status=status, type=problem.type or row.type, message=message, code=problem.code or row.code)
 
 
 def error(problem: Problem) -> dict[str, object]:
@@ -128,10 +131,15 @@ def error(problem: Problem) -> dict[str, object]:
     return {"message": row.message, "type": row.type, "param": param, "code": row.code}
 
 
+def is_page(problem: Problem) -> bool:
+    """Whether the network in front of the API answers with a page, as it does for every vendor."""
+    return kind(problem) in HTML and problem.message is None
+
+
 def body(problem: Problem) -> tuple[bytes, str]:
     """(bytes, content type) of the error as a reply."""
     row = native(problem)
-    if kind(problem) in HTML and problem.message is None:
+    if is_page(problem):
         return html(row.status), "text/html; charset=UTF-8"
     if row.front:
         text = json.dumps({"error": error(problem)}, indent=4, ensure_ascii=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 
-from simulator.ask import Ask, Request, Tool, Turn
+from simulator.ask import NEVER_THINK, Ask, Request, Tool, Turn
 from simulator.dialects import openai_fields as fields
 from simulator.dialects.openai_problems import refuse
 from simulator.dialects.openai_tokens import prompt_tokens
@@ -19,6 +20,7 @@ CUSTOM_SCHEMA: Mapping[str, Any] = {
     "required": ["input"],
     "additionalProperties": False,
 }
+THINKING_TOKENS = 32_768  # that may be thought when no budget is told
 BODY_BYTES_MAX = 32 << 20
 DEPTH_MAX = 200  # more brackets than this may be nested deeper than 254 levels, which cannot be written
 _ROLE = {"developer": "system", "function": "tool"}
@@ -26,18 +28,49 @@ _role = fields.one_of(*fields.ROLES)
 
 
 def decode(request: Request, operation: str) -> Ask:
-    """The request as an `Ask`. Raises Refused."""
+    """The request as an `Ask`. Raises Refused.
+
+    Facts of the mount: `deployment` (how the model is spelled by the parameters of the path), `query` (parameters that must
+    be there), `ignores` (fields that are passed by when they are of no known form), `thinking` (see `_thinking`). A mount
+    with a `form` of its own, unless it is `strict`, does not look at a tool's answer for its call, nor at strict schemas.
+    """
+    facts = request.facts
+    if "query" in facts and not set(facts["query"]) <= parse_qs(request.query, keep_blank_values=True).keys():
+        raise Refused(Problem("not_found", param=f"{request.method} {request.path}"))
     body = parsed(request.body)
+    if "deployment" in facts:
+        body["model"] = facts["deployment"].format_map(request.params)
     if body.get("model") in (None, ""):
         raise Refused(Problem("missing_model"))
     if body.get("messages") is None:
         raise fields.missing("messages")
-    for name, value in body.items():
-        if value is not None and name in fields.OPTIONAL:
-            fields.OPTIONAL[name](value, name)
-    _messages(body["messages"])
+    loose = "form" in facts and not facts.get("strict")
+    body = _checked(body, facts.get("ignores", ()), fields.LOOSE if loose else fields.OPTIONAL)
+    _messages(body["messages"], loose=loose)
     _together(body)
-    return _ask(body, operation)
+    return _ask(body, operation, facts)
+
+
+def _checked(body: dict[str, Any], ignores: Sequence[str], checks: Mapping[str, fields.Check]) -> dict[str, Any]:
+    """The body, every field of which has a known form; without those that are ignored when they have none.
+
+    Tools of a type that only the provider knows are kept as `server_tools`.
+    """
+    passed: list[str] = []
+    for name, value in body.items():
+        if value is None or name not in checks:
+            continue
+        try:
+            checks[name](value, name)
+        except Refused:
+            if name not in ignores:
+                raise
+            passed.append(name)
+    if not passed:
+        return body
+    tools = body["tools"] if "tools" in passed and isinstance(body["tools"], list) else []
+    kept = {name: value for name, value in body.items() if name not in passed}
+    return kept | {"server_tools": [tool for tool in tools if isinstance(tool, dict)]}
 
 
 def parsed(data: bytes) -> dict[str, Any]:
@@ -55,9 +88,9 @@ def parsed(data: bytes) -> dict[str, Any]:
     return body
 
 
-def _ask(body: Mapping[str, Any], operation: str) -> Ask:
+def _ask(body: Mapping[str, Any], operation: str, facts: Mapping[str, Any]) -> Ask:
     """What a valid body asks for."""
-    input_tokens, cached_tokens = prompt_tokens(body)
+    input_tokens, cached_tokens = prompt_tokens(body, facts)
     stop = body.get("stop") or ()
     most = body.get("max_completion_tokens")
     return Ask(
@@ -72,10 +105,36 @@ def _ask(body: Mapping[str, Any], operation: str) -> Ask:
         tool_choice=_tool_choice(body),
         parallel_tools=body.get("parallel_tool_calls") is not False,
         schema=_schema(body.get("response_format")),
+        thinking_tokens=_thinking(body, facts.get("thinking", ())),
         input_tokens=input_tokens,
         cached_tokens=cached_tokens,
         body=body,
     )
+
+
+def _thinking(body: Mapping[str, Any], ways: Sequence[str]) -> int:
+    """Tokens that may be thought, by the ways in which a provider is asked: 0 when nothing is, NEVER_THINK when not to.
+
+    `enable_thinking` (true or false, with `thinking_budget`), `thinking` ({type: enabled | disabled}), `reasoning`
+    ({enabled} or {effort}), `reasoning_effort` (a word; "none": not to).
+    """
+    said: object = None
+    for way in ways:
+        match way, body.get(way):
+            case _, None:
+                continue
+            case "enable_thinking", bool(said):
+                pass
+            case "thinking", {"type": "enabled" | "disabled" as word}:
+                said = word == "enabled"
+            case "reasoning", {"enabled": bool(said)}:
+                pass
+            case ("reasoning", {"effort": str(word)}) | ("reasoning_effort", str(word)):
+                said = word != "none"
+    if said is None:
+        return 0
+    budget = body.get("thinking_budget")
+    return (budget if isinstance(budget, int) and budget > 0 else THINKING_TOKENS) if said else NEVER_THINK
 
 
 def _tools(body: Mapping[str, Any]) -> tuple[Tool, ...]:
@@ -125,8 +184,8 @@ def _turn(message: Mapping[str, Any]) -> Turn:
     )
 
 
-def _messages(messages: Sequence[Any]) -> None:
-    """Every message by itself, and that tool messages answer the calls before them."""
+def _messages(messages: Sequence[Any], *, loose: bool) -> None:
+    """Every message by itself, and, unless `loose`, that tool messages answer the calls before them."""
     open_calls: list[str] = []
     for at, message in enumerate(messages):
         where = f"messages[{at}]"
@@ -135,6 +194,10 @@ def _messages(messages: Sequence[Any]) -> None:
         if message.get("name") is not None:
             fields.string(message["name"], f"{where}.name")
         _content(message, role, where)
+        if loose:
+            if role == "assistant":
+                _calls(message, where)
+            continue
         if role == "tool":
             called = fields.required(message, "tool_call_id", where, fields.string)
             if at == 0 or messages[at - 1].get("role") not in ("assistant", "tool") or called not in open_calls:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from simulator.ask import Ask
+from simulator.ask import NEVER_THINK, Ask
 from simulator.dialects.base import Profile
 from simulator.dialects.openai_fields import OPTIONAL, one_of
 from simulator.dialects.openai_problems import refuse
@@ -37,6 +37,7 @@ def check(ask: Ask, profile: Profile) -> None:
     if body.get("tools") and not profile.has("tools"):
         raise Refused(Problem("no_tools"))
     _parameters(body, profile)
+    _thinking(ask, profile)
     _messages(body, profile)
     context = profile.facts.get("context_tokens")
     if context is not None and ask.input_tokens > context:
@@ -61,6 +62,22 @@ def _parameters(body: Mapping[str, Any], profile: Profile) -> None:
         raise refuse("Web search options not supported with this model.", "web_search_options")
     if "audio" in (body.get("modalities") or ()) and not profile.has("audio_output"):
         raise refuse("This model does not support audio output.", "modalities", "unsupported_value")
+
+
+def _thinking(ask: Ask, profile: Profile) -> None:
+    """When a model may be asked to think, and what it must be told of its earlier thoughts."""
+    if profile.has("thinks_in_streams") and ask.thinking_tokens > 0 and not ask.stream:
+        raise refuse("parameter.enable_thinking must be set to false for non-streaming calls", "enable_thinking")
+    if profile.has("always_thinks") and ask.thinking_tokens == NEVER_THINK:
+        raise refuse("invalid thinking: only type=enabled is allowed for this model", "thinking")
+    if not profile.has("keeps_thoughts") or not profile.has("reasoning") or ask.thinking_tokens == NEVER_THINK:
+        return
+    for at, message in enumerate(ask.body["messages"]):
+        if message.get("tool_calls") and message.get("reasoning_content") is None:
+            raise refuse(
+                f"thinking is enabled but reasoning_content is missing in assistant tool call message at index {at}",
+                f"messages[{at}]",
+            )
 
 
 def _messages(body: Mapping[str, Any], profile: Profile) -> None:

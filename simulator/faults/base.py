@@ -11,9 +11,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from simulator import draws
-from simulator.answer import Answer
+from simulator.answer import Answer, Usage
 from simulator.ask import Ask
 from simulator.dialects.base import Dialect, Serving
+from simulator.load import UNLOADED, Pace
 from simulator.problem import Problem
 from simulator.script import Script
 
@@ -51,6 +52,8 @@ class Scene:
     ask: Ask | None = None  # None: the request was not understood
     path: str = ""
     retell: Callable[[bool], Script] | None = None  # what is said, streamed or not; None: nothing is
+    usage: Usage | None = None  # what the answer truly used
+    pace: Pace = UNLOADED  # what the load of the provider does to delays
 
     def dice(self, *parts: object) -> Random:
         """A random stream of this exchange's own."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from simulator.faults import options
 from simulator.faults.base import FAULTS, Fault, Scene
-from simulator.faults.streams import cut_index, payload_span, with_headers
+from simulator.faults.streams import cut_index, payload_span
 from simulator.script import Frame, Script
 
 
@@ -18,6 +18,8 @@ class MalformedBody(Fault):
     """Break the JSON: the last third of a JSON body, or of one event's payload, is missing. HTTP itself is sound."""
 
     kind: ClassVar[str] = "malformed_body"
+    quirk: ClassVar[str] = "broken-json-frame"
+    seen_at: ClassVar[str] = "https://github.com/BerriAI/litellm/issues/40404"
     after_frames: int = options.whole(1, about="in a stream: content frames before the broken one; the rest is sound")
 
     def script(self, script: Script, _: Scene) -> Script:
@@ -46,6 +48,8 @@ class EmptyBody(Fault):
     """Send the head and a body of no bytes, properly ended."""
 
     kind: ClassVar[str] = "empty_body"
+    seen_at: ClassVar[str] = "synthetic"
+    still: ClassVar[bool] = True
 
     def script(self, script: Script, _: Scene) -> Script:
         return replace(script, frames=())
@@ -67,6 +71,7 @@ class HtmlBody(Fault):
     """Answer with an HTML page, as a proxy before the provider does."""
 
     kind: ClassVar[str] = "html_body"
+    still: ClassVar[bool] = True
     status: int = options.whole(502, low=200, high=599, about="the HTTP status; 200 is a login or challenge page")
 
     def script(self, script: Script, _: Scene) -> Script:
@@ -82,15 +87,3 @@ def phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
-
-
-@FAULTS.register
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrongContentType(Fault):
-    """Name another content type than the body has."""
-
-    kind: ClassVar[str] = "wrong_content_type"
-    content_type: str = options.text("text/plain; charset=utf-8", header=True, about="what the head says")
-
-    def script(self, script: Script, _: Scene) -> Script:
-        return with_headers(script, ("content-type", self.content_type))

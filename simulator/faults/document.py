@@ -13,15 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from simulator import latency, shapes
+from simulator import latency, outages, shapes
 from simulator.faults import FAMILIES, FAULTS
 from simulator.faults.base import Fault, is_required
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "faults.md"
+OUTAGES = ROOT / "docs" / "outages.md"
 SCHEMAS = {
     ROOT / "schemas" / "scenario.schema.json": shapes.scenario_schema,
     ROOT / "schemas" / "fleet.schema.json": shapes.fleet_schema,
+    ROOT / "schemas" / "fixtures.schema.json": shapes.fixtures_schema,
 }
 INTRO = """# Faults
 
@@ -40,12 +42,17 @@ rules:
     fault: {kind: stall, after_frames: 5}     # or a list
 ```
 
-- `when`: `provider`, `region`, `dialect`, `model`, `path`, `case` are globs; `stream` is true or false; `attempt` (the
-  how-manieth request of this case at this provider) and `call` (at the whole fleet) are N, "N-M" or a list of these.
+- `when`: `provider`, `region`, `dialect`, `operation`, `model`, `path`, `case` are globs or lists of globs; `stream` is
+  true or false; `attempt` (the how-manieth request of this case at this provider) and `call` (at the whole fleet) are N,
+  "N-M" or a list of these.
 - `at` and `for` count from when the rule was set, `every` repeats the window. Times are seconds, or "250ms", "2m".
+  [Scenarios](scenarios.md) tells of ramps, flapping, gates, states and counts.
 - `chance` is drawn by (seed, rule, provider, case or digest, attempt): the same request meets the same fate in every
   run.
+- `kind` may be written with hyphens, or be the name of a quirk: `crlf`, `crlf-line-endings`.
 - `after_frames` counts content frames: 0 is right after the head; role chunks, `message_start` and pings do not count.
+- `after_bytes` counts bytes of the body; `after_ms` is a moment, from the arrival of the request.
+- Faults of the wire bite in their order: `slow_headers` and then `reset after_ms=90` ends within the head.
 - The journal lists the faults that a reply truly met: a framing fault, say, does not meet a JSON reply.
 """
 
@@ -53,6 +60,7 @@ DISTRIBUTIONS = """
 ## Distributions
 
 A delay is a number of milliseconds or one of these, as a text or an object (`{"dist": "uniform", "min": 5, "max": 9}`).
+Uniform, normal, gamma and pareto may also be written by their median and 99th percentile: `gamma p50=80 p99=900`.
 
 | text | meaning |
 |---|---|
@@ -107,7 +115,7 @@ def _shown(default: object) -> str:
 def files() -> dict[Path, str]:
     """Every derived file and what it must hold."""
     schemas = {path: json.dumps(make(), indent=2, ensure_ascii=False) + "\n" for path, make in SCHEMAS.items()}
-    return {DOCS: text(), **schemas}
+    return {DOCS: text(), OUTAGES: outages.text(), **schemas}
 
 
 def write_all() -> list[str]:

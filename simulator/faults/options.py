@@ -36,16 +36,18 @@ def whole(default: Any = MISSING, *, low: int = 0, high: int | None = None, abou
     return option(read, due, schema, about, default)
 
 
-def number(default: Any = MISSING, *, low: float = 0, about: str) -> Any:
+def number(default: Any = MISSING, *, low: float = 0, high: float | None = None, about: str) -> Any:
     """A number, whole or not."""
-    due = f"a number >= {low:g}"
+    due = f"a number >= {low:g}" if high is None else f"a number from {low:g} to {high:g}"
+    most = 1e12 if high is None else high
 
     def read(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < 1e12:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= most:
             raise ValueError(due)
         return float(value)
 
-    return option(read, due, {"type": "number", "minimum": low}, about, default)
+    schema = {"type": "number", "minimum": low} | ({} if high is None else {"maximum": high})
+    return option(read, due, schema, about, default)
 
 
 def text(default: Any = MISSING, *, header: bool = False, about: str) -> Any:

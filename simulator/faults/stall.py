@@ -6,39 +6,48 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from simulator.faults import options
-from simulator.faults.base import FAULTS, Fault, Scene
-from simulator.faults.streams import cut_index, first_bytes, stop_after
-from simulator.script import Ending, Frame, Script
+from simulator.faults.base import FAULTS
+from simulator.faults.breaks import Break
+from simulator.script import Ending, Script, Trickle
 
 
 @FAULTS.register
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stall(Fault):
-    """Fall silent after some content frames, for a while or until the peer closes. A JSON body stalls in its middle."""
+class Stall(Break):
+    """Fall silent, for a while or until the peer closes. By default right after the head.
+
+    A JSON body stalls in its middle by any `after_frames` above 0. A peer that vanished looks the same: half-open.
+    """
 
     kind: ClassVar[str] = "stall"
-    after_frames: int = options.whole(0, about="content frames sent before it; 0: only the head")
+    quirk: ClassVar[str] = "stall-open"
+    seen_at: ClassVar[str] = "https://github.com/BerriAI/litellm/issues/40404"
+    ending: ClassVar[Ending] = Ending.STALL
     for_ms: float | None = options.number(None, about="then go on; without it the silence lasts until the peer closes")
 
-    def script(self, script: Script, _: Scene) -> Script:
+    def broken(self, script: Script) -> Script:
         if self.for_ms is None:
-            return stop_after(script, Ending.STALL, self.after_frames)
-        if script.stream or not self.after_frames:
-            at = cut_index(script, self.after_frames)
-            before, after = script.frames[:at], script.frames[at:]
-        else:
-            before, after = _halves(script)
+            return super(Stall, self).broken(script)
+        if self.after_ms is not None:
+            return _paused_at(script, self.after_ms, self.for_ms)
+        if self.after_bytes is None and self.after_frames is None and self.when != "after_headers":
+            script = _all_later(script, self.for_ms)
+            if self.when == "before_headers" or script.head_due_ms is None:
+                return script
+            return replace(script, head_due_ms=script.head_due_ms - self.for_ms, trickle=Trickle(2, self.for_ms, 2))
+        before, after = self.parted(script)
         return replace(script, frames=(*before, *(frame.later(self.for_ms) for frame in after)))
 
 
-def _halves(script: Script) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
-    """A JSON body in two; what it says counts as delivered with the second half."""
-    whole = b"".join(frame.data for frame in script.frames)
-    if not whole:
-        return (), ()
-    last = script.frames[-1]
-    tokens = sum(frame.tokens for frame in script.frames)
-    text_bytes = sum(frame.text_bytes for frame in script.frames)
-    rest = last._replace(data=whole[len(whole) // 2 :], tokens=tokens, text_bytes=text_bytes)
-    first = Frame(whole, "body", due_ms=script.frames[0].due_ms)
-    return first_bytes((first,), len(whole) // 2), (rest,)
+def _all_later(script: Script, ms: float) -> Script:
+    """Head and body, so much later."""
+    head_ms = None if script.head_due_ms is None else script.head_due_ms + ms
+    return replace(script, head_due_ms=head_ms, frames=tuple(frame.later(ms) for frame in script.frames))
+
+
+def _paused_at(script: Script, after_ms: float, for_ms: float) -> Script:
+    """What is due after a moment, so much later."""
+    if script.head_due_ms is not None and script.head_due_ms > after_ms:
+        return _all_later(script, for_ms)
+    frames = (frame.later(for_ms) if frame.due_ms > after_ms else frame for frame in script.frames)
+    return replace(script, frames=tuple(frames))

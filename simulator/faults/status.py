@@ -16,6 +16,8 @@ class Status(Fault):
     """Refuse with any status, in the provider's native error body."""
 
     kind: ClassVar[str] = "status"
+    seen_at: ClassVar[str] = "every provider"
+    still: ClassVar[bool] = True
     status: int = options.whole(low=200, high=599, about="the HTTP status")
     message: str | None = options.text(None, about="replaces the native sentence")
     code: str | None = options.text(None, about="replaces the native code, e.g. insufficient_quota")
@@ -39,6 +41,8 @@ class Canary(Fault):
     """Refuse with a native error whose message bears what must not leak: a key, a URL, a host."""
 
     kind: ClassVar[str] = "canary"
+    seen_at: ClassVar[str] = "synthetic"
+    still: ClassVar[bool] = True
     text: str = options.text(CANARY, about="planted in the error's message")
     status: int = options.whole(500, low=400, high=599, about="the HTTP status")
 

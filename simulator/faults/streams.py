@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from simulator.script import Ending, Frame, Script
+from simulator.script import Frame, Script
 
 LINE_END = re.compile(rb"\r\n|\r|\n")
+DATA_LINE = re.compile(rb"^data:[ ]?([^\r\n]*)", re.MULTILINE)
+EVENT_STREAM = "text/event-stream"
+SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":", b"\xef\xbb\xbf")  # how its first line may begin
+PART = "part"  # the kind of a frame's bytes but for the last
+
+
+class Coded(bytes):
+    """A frame's bytes in a content coding; `plain` is what they were before."""
+
+    plain: bytes
+
+    @classmethod
+    def of(cls, data: bytes, plain: bytes) -> Coded:
+        """These bytes, coded from those."""
+        coded = cls(data)
+        coded.plain = plain
+        return coded
+
+
+def tail(data: bytes, begin: int) -> bytes:
+    """The rest of a frame's bytes, with which it says what it says."""
+    rest = data[begin:]
+    return Coded.of(rest, data.plain) if isinstance(data, Coded) else rest
 
 
 def is_content(frame: Frame) -> bool:
@@ -33,47 +56,44 @@ def body_length(script: Script) -> int:
     return sum(len(frame.data) for frame in script.frames)
 
 
-def stop_after(script: Script, ending: Ending, after_frames: int, after_bytes: int | None = None) -> Script:
-    """The same reply, ending early. A JSON body is cut in its middle by any `after_frames` above 0."""
-    headers = script.headers
-    if not script.stream:
-        if not any(name == "content-length" for name, _ in headers):
-            headers = (*headers, ("content-length", str(body_length(script))))
-        if after_bytes is None:
-            after_bytes = body_length(script) // 2 if after_frames else 0
-    if after_bytes is not None:
-        frames = first_bytes(script.frames, after_bytes)
-    else:
-        frames = script.frames[: cut_index(script, after_frames)]
-    return replace(script, headers=headers, frames=frames, ending=ending)
-
-
-def silent(script: Script, ending: Ending) -> Script:
-    """Not one byte, and the ending when the head would have left."""
-    due_ms = script.head_due_ms or 0.0
-    frames = (Frame(b"", "ping", due_ms=due_ms),) if due_ms else ()
-    return replace(script, frames=frames, ending=ending, head_due_ms=None)
-
-
-def first_bytes(frames: tuple[Frame, ...], limit: int) -> tuple[Frame, ...]:
-    """The frames up to `limit` bytes, the last one cut; what a cut frame said does not count as delivered."""
-    out: list[Frame] = []
+def split_bytes(frames: Iterable[Frame], limit: int) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+    """The frames up to `limit` bytes and the rest; what a frame in both says is delivered with its second part."""
+    before: list[Frame] = []
+    after: list[Frame] = []
     for frame in frames:
-        if limit <= 0:
-            break
-        if len(frame.data) > limit:
-            out.append(frame._replace(data=frame.data[:limit], tokens=0, text_bytes=0))
+        if len(frame.data) <= limit:
+            before.append(frame)
+        elif limit <= 0:
+            after.append(frame)
         else:
-            out.append(frame)
+            before.append(Frame(frame.data[:limit], PART, due_ms=frame.due_ms, alone=frame.alone))
+            after.append(frame.but(tail(frame.data, limit)))
         limit -= len(frame.data)
-    return tuple(out)
+    return tuple(before), tuple(after)
+
+
+def is_sse(script: Script) -> bool:
+    """Whether a reply is an event stream that can still be read: not JSON in pieces, and not compressed."""
+    return script.stream and bool(script.frames) and script.frames[0].data.startswith(SSE_STARTS)
+
+
+def line_end(script: Script) -> bytes:
+    """What ends the lines of an event stream."""
+    first = script.frames[0].data
+    return b"\r\n" if first.endswith(b"\r\n") else b"\r" if first.endswith(b"\r") else b"\n"
+
+
+def with_frames(script: Script, frames: Iterable[Frame]) -> Script:
+    """The script with these frames; itself when they are the ones it has."""
+    found = tuple(frames)
+    return script if found == script.frames else replace(script, frames=found)
 
 
 def rewrite(script: Script, change: Callable[[bytes], bytes]) -> Script:
     """Every SSE frame's bytes changed; a reply that is no stream stays as it is."""
-    if not script.stream:
+    if not is_sse(script):
         return script
-    return replace(script, frames=tuple(frame.but(change(frame.data)) for frame in script.frames))
+    return with_frames(script, (frame.but(change(frame.data)) for frame in script.frames))
 
 
 def with_headers(script: Script, *pairs: tuple[str, str]) -> Script:
@@ -81,6 +101,11 @@ def with_headers(script: Script, *pairs: tuple[str, str]) -> Script:
     names = {name for name, _ in pairs}
     kept = tuple(pair for pair in script.headers if pair[0] not in names)
     return replace(script, headers=(*kept, *pairs))
+
+
+def without_header(script: Script, name: str) -> Script:
+    """The script without this header."""
+    return replace(script, headers=tuple(pair for pair in script.headers if pair[0] != name))
 
 
 def payload_span(data: bytes) -> tuple[int, int] | None:
@@ -92,3 +117,17 @@ def payload_span(data: bytes) -> tuple[int, int] | None:
     begin += data[begin : begin + 1] == b" "
     end = LINE_END.search(data, begin)
     return begin, end.start() if end else len(data)
+
+
+def payload(data: bytes) -> bytes:
+    """What an event's `data:` lines say together; nothing when it has none."""
+    return b"\n".join(DATA_LINE.findall(data))
+
+
+def before_last_brace(data: bytes, added: bytes) -> bytes:
+    """A frame with bytes added at the end of its JSON object; a frame without one as it is."""
+    span = payload_span(data)
+    if span is None or data[span[1] - 1 : span[1]] != b"}" or span[1] - span[0] <= len(b"{}"):
+        return data
+    at = span[1] - 1
+    return data[:at] + added + data[at:]

@@ -1,22 +1,46 @@
-"""Usage that is not told, or not truly."""
+"""Usage that is not told, or not truly. The journal keeps both: `usage_true` and `usage_told`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
-
-import orjson
+from typing import ClassVar, Final
 
 from simulator.answer import Answer
-from simulator.faults import options
+from simulator.faults import options, payloads
 from simulator.faults.base import FAULTS, Fault, Scene
-from simulator.faults.streams import is_content, payload_span
-from simulator.script import Frame, Script
+from simulator.faults.payloads import Event, Json
+from simulator.faults.streams import is_content
+from simulator.script import Script
 
-USAGE = re.compile(rb'"usage":\s*\{')
-NULL_USAGE = re.compile(rb',?\s*"usage":\s*null')
-OUTPUT_KEYS = ("completion_tokens", "output_tokens", "candidatesTokenCount")
+USAGE: Final = re.compile(rb'"usage(?:Metadata)?":\s*\{')
+OUTPUT_KEYS: Final = ("completion_tokens", "output_tokens")
+
+
+def usages(found: Json | None) -> list[Json]:
+    """The usage objects of an event, wherever its wire has one, that are not empty."""
+    row = found or {}
+    below = [row.get(key) for key in ("message", "response", "x_groq")] + payloads.choices(row)
+    places = [place for place in (row, *below) if isinstance(place, dict)]
+    told = [place.get(key) for place in places for key in ("usage", "usageMetadata")]
+    return [usage for usage in told if isinstance(usage, dict) and usage]
+
+
+def usage_object(script: Script, scene: Scene) -> Json | None:
+    """The last usage that a reply tells; else what the same answer tells when it is not streamed."""
+    found = _last(script)
+    if found is None and scene.retell is not None:
+        found = _last(scene.retell(False))
+    return found
+
+
+def _last(script: Script) -> Json | None:
+    for frame in reversed(script.frames):
+        if USAGE.search(frame.data):
+            told = usages(Event.of(frame, stream=script.stream).json)
+            if told:
+                return told[-1]
+    return None
 
 
 @FAULTS.register
@@ -25,6 +49,9 @@ class MissingUsage(Fault):
     """Answer without telling any usage, asked for or not."""
 
     kind: ClassVar[str] = "missing_usage"
+    quirk: ClassVar[str] = "usage-missing"
+    seen_at: ClassVar[str] = "self-hosted servers (unconfirmed)"
+    still: ClassVar[bool] = True
 
     def answer(self, answer: Answer, _: Scene) -> Answer:
         return replace(answer, told=None)
@@ -36,6 +63,8 @@ class WrongUsage(Fault):
     """Tell a usage that is not the true one, which the journal keeps."""
 
     kind: ClassVar[str] = "wrong_usage"
+    seen_at: ClassVar[str] = "synthetic"
+    still: ClassVar[bool] = True
     factor: float | None = options.number(None, about="input and output, times this, rounded")
     input_tokens: int | None = options.whole(None, about="told instead of the true number")
     output_tokens: int | None = options.whole(None, about="told instead of the true number")
@@ -69,32 +98,25 @@ class UsageEveryChunk(Fault):
     """Tell a growing usage in every content event, and the whole at the end: who adds them up charges too much."""
 
     kind: ClassVar[str] = "usage_every_chunk"
+    quirk: ClassVar[str] = "usage-cumulative-each"
+    seen_at: ClassVar[str] = "Gemini, native and compatible; https://github.com/ogx-ai/ogx/issues/5122"
+    still: ClassVar[bool] = True
 
-    def script(self, script: Script, _: Scene) -> Script:
-        told = _last_usage(script.frames)
-        if not script.stream or told is None:
+    def script(self, script: Script, scene: Scene) -> Script:
+        usage = usage_object(script, scene) if script.stream else None
+        if usage is None or not any(key in usage for key in OUTPUT_KEYS):
             return script
+        told = payloads.events(script)
         sent = 0
-        frames: list[Frame] = []
-        for frame in script.frames:
-            sent += frame.tokens
-            frames.append(_with_usage(frame, _so_far(told, sent)) if is_content(frame) else frame)
-        return replace(script, frames=tuple(frames))
+        for event in told:
+            sent += event.frame.tokens
+            if is_content(event.frame) and event.json is not None:
+                _put_last(event.json, _so_far(usage, sent))
+                event.put()
+        return payloads.written(script, told)
 
 
-def _last_usage(frames: tuple[Frame, ...]) -> dict[str, Any] | None:
-    """The last usage object at the top of an event."""
-    for frame in reversed(frames):
-        span = payload_span(frame.data)
-        if span is None or not USAGE.search(frame.data):
-            continue
-        found = orjson.loads(frame.data[span[0] : span[1]]).get("usage")
-        if isinstance(found, dict):
-            return found
-    return None
-
-
-def _so_far(told: dict[str, Any], output_tokens: int) -> dict[str, Any]:
+def _so_far(told: Json, output_tokens: int) -> Json:
     """`told`, as it was after `output_tokens`."""
     now = dict(told)
     for key in OUTPUT_KEYS:
@@ -105,14 +127,11 @@ def _so_far(told: dict[str, Any], output_tokens: int) -> dict[str, Any]:
     return now
 
 
-def _with_usage(frame: Frame, usage: dict[str, Any]) -> Frame:
-    span = payload_span(frame.data)
-    if span is None:
-        return frame
-    payload = NULL_USAGE.sub(b"", frame.data[span[0] : span[1]])
-    at = payload.rindex(b"}")
-    payload = payload[:at].rstrip() + b',"usage":' + orjson.dumps(usage) + payload[at:]
-    return frame.but(frame.data[: span[0]] + payload + frame.data[span[1] :])
+def _put_last(found: Json, usage: Json) -> None:
+    """A usage at the end of an object, before its padding."""
+    found.pop("usage", None)
+    padding = {"obfuscation": found.pop("obfuscation")} if "obfuscation" in found else {}
+    found.update({"usage": usage} | padding)
 
 
 @FAULTS.register
@@ -121,12 +140,15 @@ class UsageZeroCost(Fault):
     """Add `"cost": 0` to every usage object: an aggregator that says its answer was free."""
 
     kind: ClassVar[str] = "usage_zero_cost"
+    seen_at: ClassVar[str] = "OpenRouter (its free models)"
+    still: ClassVar[bool] = True
 
     def script(self, script: Script, _: Scene) -> Script:
-        if not any(USAGE.search(frame.data) for frame in script.frames):
-            return script
-        return replace(script, frames=tuple(frame.but(_free(frame.data)) for frame in script.frames))
+        return payloads.edit(script, _free)
 
 
-def _free(data: bytes) -> bytes:
-    return USAGE.sub(lambda found: found[0] + b'"cost":0,', data)
+def _free(found: Json) -> bool:
+    told = usages(found)
+    for usage in told:
+        payloads.first({"cost": 0}, usage)
+    return bool(told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 import uvloop
 
-from loadtests.bench import as_json, lateness, text
+from loadtests.bench import Run, as_json, lateness, text
 from loadtests.bench.client import Connection, Failed, Shot, Stream, Tally, closed_loop
 from loadtests.bench.lateness import Lateness
-from loadtests.bench.rates import Rate, measure
-from loadtests.bench.subjects import DIALECTS, MODES, SUBJECTS, Cell, Question, bare
+from loadtests.bench.rates import Rate, against, measure
+from loadtests.bench.subjects import MODES, SUBJECTS, Cell, Question, bare
+from loadtests.bench.wires import WIRES
 
 REPLIES = {
     "/json": {"content_type": "application/json", "pieces": ['{"a":"水"}']},
@@ -113,8 +115,9 @@ def test_lateness_is_what_departs_from_the_pace() -> None:
 
 
 def test_rates_are_medians_of_ratios_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = {"bare": iter([1000, 100, 400] * 4), "fleet": iter([500, 100, 100] * 4)}
-    answers["fleet-new"], answers["gateway"] = iter([100, 10, 40] * 4), iter([50, 20, 40] * 4)
+    turns = 2 * len(WIRES)
+    answers = {"bare": iter([1000, 100, 400] * turns), "fleet": iter([500, 100, 100] * turns)}
+    answers["fleet-new"], answers["gateway"] = iter([100, 10, 40] * turns), iter([50, 20, 40] * turns)
     order: list[str] = []
 
     async def fake(shot: Any, connections: int, time_s: float, server_cpu_s: Callable[[], float]) -> Tally:
@@ -124,38 +127,55 @@ def test_rates_are_medians_of_ratios_within_a_round(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("loadtests.bench.rates.closed_loop", fake)
     server: Any = SimpleNamespace(cpu_s=lambda: 1.0)
     asked: dict[Cell, Question] = {}
-    for dialect in DIALECTS:
+    for wire in WIRES:
         for mode in MODES:
-            for subject in SUBJECTS:
+            for subject in SUBJECTS[:4]:  # no peer on this machine
                 events = (11 if subject == "gateway" else 10) if mode == "sse" else 0
                 shot: Any = subject
-                asked[Cell(dialect, mode, subject)] = Question(shot, events, server)
+                asked[Cell(wire, mode, subject)] = Question(shot, events, server)
     rates = asyncio.run(measure(asked, 3, 1.0, lambda _: None))
-    assert order[:4] == list(SUBJECTS)
-    assert len(order) == 3 * 4 * len(SUBJECTS)
+    assert order[:4] == list(SUBJECTS[:4])
+    assert len(order) == 3 * len(asked)
     [fleet] = [r for r in rates if r.cell == Cell("chat", "json", "fleet")]
-    assert len(rates) == 4 * len(SUBJECTS)
+    assert len(rates) == len(asked)
     assert (fleet.target, fleet.ratio, fleet.ratio_cpu) == (0.7, 0.5, 0.5)
     bare_rates = [r for r in rates if r.cell.subject == "bare"]
     assert all(r.ratio == pytest.approx(1.0) for r in bare_rates)
+    assert against(rates) == []
 
 
 FIGURES = [
     Rate(Cell("chat", "json", "bare"), 9000.0, 0.0, 1.0, None, 1.0, 0.3, 0.9),
     Rate(Cell("chat", "json", "fleet"), 4500.0, 0.0, 0.5, 0.7, 0.6, 0.95, 0.9),
     Rate(Cell("chat", "sse", "fleet"), 900.0, 9000.0, 3.5, 3.0, 3.3, 0.3, 0.9),
+    Rate(Cell("chat", "json", "aimock"), 3000.0, 0.0, 0.3, None, 0.3, 0.3, 0.9),
+    Rate(Cell("chat", "sse", "aimock"), 900.0, 2000.0, 1.0, None, 1.0, 0.3, 0.9),
 ]
 ACCOUNT = {"frames": 100, "p50_ms": 0.5, "p99_ms": 2.0, "max_ms": 4.0}
+LATE = Lateness("chat", 500, 20.0, ACCOUNT, ACCOUNT, 0.5, 0.1)
 
 
 def test_the_report_says_what_was_due() -> None:
-    late = Lateness(500, 20.0, ACCOUNT, ACCOUNT, 0.5, 0.1)
-    printed = text(FIGURES, late, 80.0)
+    printed = text(Run(FIGURES, [LATE], {}, 80.0))
     assert ">= 0.7  MISSED" in printed
     assert ">= 3    ok" in printed
     assert "(client-bound)" in printed
-    assert "Lateness of 500 streams at 20 tokens/s" in printed
-    told = as_json(FIGURES, None, 1.0)
-    assert [row["reached"] for row in told["rates"]] == [None, False, True]
+    assert "Lateness of 500 streams at 20 frames/s, chat" in printed
+    told = as_json(Run(FIGURES, [], {"aimock": "npm is not installed"}, 1.0))
+    assert [row["reached"] for row in told["rates"]] == [None, False, True, None, None]
     assert told["rates"][2]["subject"] == "fleet"
-    assert told["lateness"] is None
+    assert told["lateness"] == []
+    assert "aimock was not measured: npm is not installed" in text(Run([], [], {"aimock": "npm is not installed"}))
+
+
+def test_the_fleet_is_held_to_its_peers_by_answers_and_by_events() -> None:
+    run = Run(FIGURES, [LATE], {})
+    assert [(one.mode, one.ratio, one.reached) for one in run.against] == [("json", 1.5, False), ("sse", 4.5, True)]
+    assert "chat      json     1.5   >= 2    MISSED" in text(run)
+    assert not run.reached
+
+
+def test_a_late_fleet_misses_its_target() -> None:
+    good = [rate for rate in FIGURES if rate.cell.mode == "sse"]
+    assert Run(good, [LATE], {}).reached
+    assert not Run(good, [replace(LATE, fleet=ACCOUNT | {"p99_ms": 6.0})], {}).reached

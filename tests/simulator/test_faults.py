@@ -19,8 +19,22 @@ from simulator.faults.document import files
 from simulator.fleet import Fleet
 from simulator.head import whole
 from simulator.script import Frame, Script
+from tests.simulator import (
+    test_chunk_quirks,
+    test_connection_faults,
+    test_content_faults,
+    test_error_quirks,
+    test_framing_quirks,
+    test_mode_mismatch,
+    test_tool_quirks,
+    test_usage_quirks,
+)
 from tests.simulator.live import END, RESET, Live, Reply, chat, message, running
 
+QUIRKS = (  # see what they name in CATALOGUE
+    *(test_framing_quirks, test_mode_mismatch, test_connection_faults, test_chunk_quirks),
+    *(test_usage_quirks, test_tool_quirks, test_error_quirks, test_content_faults),
+)
 SEEN: set[str] = set()  # kinds that a test of this file looks for
 
 
@@ -416,7 +430,8 @@ def test_any_faults_in_any_order_make_a_reply_that_can_be_played(
 
 
 def test_every_kind_is_seen_and_told() -> None:
-    assert set(FAULTS) == SEEN
+    named = {FAULTS.kind(name) for module in QUIRKS for name in module.CATALOGUE}
+    assert set(FAULTS) == SEEN | named
     documented = {kind for modules in FAMILIES.values() for module in modules for kind in _kinds_of(module.__name__)}
     assert documented == set(FAULTS)
     for kind in FAULTS:
@@ -438,17 +453,17 @@ def test_derived_files_are_current() -> None:
         ("nope", {}, "fault.kind: came 'nope'; due perhaps noop"),
         ("stall", {"after_frames": -1}, "fault.after_frames: came -1; due a whole number >= 0"),
         ("stall", {"after_frames": True}, "fault.after_frames: came True; due a whole number >= 0"),
-        ("stall", {"frames": 1}, "fault.frames: came an unknown option; due an option of stall: after_frames, for_ms"),
+        ("stall", {"frames": 1}, "fault.frames: came an unknown option; due an option of stall: when, after_frames, "),
         ("hang", {"frames": 1}, "fault.frames: came an unknown option; due no option: hang has none"),
         ("status", {}, "fault: came status without status; due status: a whole number from 200 to 599"),
         ("status", {"status": 700}, "fault.status: came 700; due a whole number from 200 to 599"),
         ("status", {"status": 429, "headers": {"a b": "c"}}, "fault.headers: came {'a b': 'c'}; due an object"),
         ("status", {"status": 429, "headers": "x: a\r\nevil: 1"}, "fault.headers: came 'x: a\\r\\nevil: 1'; due"),
         ("status", {"status": 429, "headers": {"Content-Length": 1}}, "due headers other than content-length"),
-        ("reset", {"when": "later"}, "fault.when: came 'later'; due one of before_headers, after_headers"),
+        ("reset", {"when": "later"}, "fault.when: came 'later'; due one of before_headers, within_headers, "),
         ("reset", {"after_frames": 1, "after_bytes": 1}, "due after_frames or after_bytes, not both"),
         ("wrong_usage", {}, "due factor, input_tokens or output_tokens"),
-        ("latency", {"gap_ms": 1, "total_ms": 1}, "due gap_ms or total_ms, not both"),
+        ("latency", {"gap_ms": 1, "total_ms": 1}, "due one of gap_ms, tokens_per_s and total_ms"),
         (
             "latency",
             {"gap_ms": "lognormal p50=1"},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.answer import Usage
 from simulator.journal import ENTRY_BYTES, Entry, Journal, Outcome, Query
-from simulator.plan import Subject
+from simulator.selectors import Subject
 
 
 def entry(case: str | None = None, provider: str = "openai", body: bytes = b"{}", ended: str = "end") -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator import draws, latency
+from simulator import draws, gamma, latency
 from simulator.lateness import Lateness
 
 
@@ -33,6 +33,12 @@ def percentile(values: list[float], percent: float) -> float:
         ("pareto min=100 shape=2", {50: 141.4, 99: 1000}),
         ("percentiles p0=10 p50=100 p99=500 p100=1000", {25: 55, 50: 100, 90: 427, 99: 500}),
         ("percentiles p99=900 p50=80", {10: 80, 50: 80, 99: 900}),
+        ("uniform p50=100 p99=150", {1: 51, 50: 100, 99: 150}),
+        ("normal p50=500 p99=616", {16: 450, 50: 500, 99: 616}),
+        ("gamma p50=69.3 p99=460.5", {25: 28.8, 50: 69.3, 99: 460.5}),
+        ("gamma p50=1000 p99=1100", {1: 907, 50: 1000, 99: 1100}),
+        ({"dist": "gamma", "p50": 10, "p99": 3000}, {50: 10, 99: 3000}),
+        ("pareto p50=200 p99=1414.2", {1: 141.4, 50: 200, 99: 1414.2}),
     ],
 )
 def test_percentiles_are_as_written(text: object, marks: dict[int, float]) -> None:
@@ -63,6 +69,12 @@ def test_no_delay_is_negative() -> None:
         ("uniform 1 2", "a number of milliseconds"),
         ("uniform min=a max=2", "uniform: min a number"),
         ("gamma mean=1 shape=0", "gamma with shape > 0"),
+        ("gamma p50=5 p99=5", "gamma with 0 < p50 < p99"),
+        ("gamma p50=5 p99=5.001", "gamma with 0 < p50 < p99, neither nearly equal"),
+        ("gamma mean=5 p99=9", "gamma with mean and shape or p50 and p99"),
+        ("normal p50=5 p99=4", "normal with p50 <= p99"),
+        ("pareto p50=0 p99=4", "pareto with 0 < p50 < p99"),
+        ("uniform p50=1 p99=2", "uniform with p50 <= p99 <= 1.98 * p50"),
         ("percentiles p50=1", "percentiles with"),
         ("percentiles p50=5 p99=1", "percentiles with percentiles that do not fall"),
         ("percentiles p50=1 p101=5", "percentiles with"),
@@ -76,11 +88,26 @@ def test_what_is_no_distribution(text: object, due: str) -> None:
     assert due in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["250", "lognormal p50=200 p99=900", "percentiles p50=80 p99=900"])
+@pytest.mark.parametrize(
+    "text", ["250", "lognormal p50=200 p99=900", "percentiles p50=80 p99=900", "gamma p50=80 p99=900"]
+)
 def test_a_distribution_reads_what_it_writes(text: str) -> None:
     distribution = latency.read(text)
     assert str(distribution) == text
     assert latency.read(distribution) is distribution
+
+
+@pytest.mark.parametrize(("shape", "x", "due"), [(1, 0.5, 0.393469), (3, 2.0, 0.323324), (0.5, 2.0, 0.954500)])
+def test_the_incomplete_gamma_function_is_the_tables(shape: float, x: float, due: float) -> None:
+    assert gamma.lower(shape, x) == pytest.approx(due, abs=1e-6)
+    assert gamma.lower(shape, 0) == 0
+    assert gamma.quantile(shape, due, 0.0) == pytest.approx(x, rel=1e-4)
+
+
+def test_a_distribution_put_together_by_hand_draws_like_one_that_was_read() -> None:
+    made = latency.Distribution("gamma", (("p50", 80.0), ("p99", 900.0)))
+    assert made == latency.read("gamma p50=80 p99=900")
+    assert made.draw(draws.dice(1)) == latency.read("gamma p50=80 p99=900").draw(draws.dice(1))
 
 
 def test_lateness_percentiles() -> None:

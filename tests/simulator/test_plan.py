@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,11 @@ from simulator import scenario
 from simulator.clock import Clock
 from simulator.directives import fault
 from simulator.faults import Flawed
-from simulator.plan import Attempts, Plan, Subject, from_directive, read_ranges, read_time_ms
+from simulator.plan import Plan
+from simulator.rules import from_directive, read_rules
+from simulator.selectors import Subject, read_ranges
+from simulator.tallies import Attempts
+from simulator.timeline import read_time_ms
 
 
 def subject(**more: Any) -> Subject:
@@ -61,6 +66,8 @@ def kinds(plan: Plan, attempt: int = 1, call: int = 1, **more: Any) -> list[str]
         ({"attempt": "2-3"}, {"attempt": 3}, {"attempt": 4}),
         ({"call": [1, "5-6"]}, {"call": 6}, {"call": 2}),
         ({"provider": "openai", "stream": False}, {}, {"stream": True}),
+        ({"provider": ["azure", "openai*"]}, {"provider": "openai-eu"}, {"provider": "gemini"}),
+        ({"operation": ["generate", "count_*"]}, {"operation": "count_tokens"}, {"operation": None}),
     ],
 )
 def test_when(when: dict[str, Any], hit: dict[str, Any], missed: dict[str, Any] | None) -> None:
@@ -119,7 +126,7 @@ def test_a_new_scenario_outlives_the_end_of_the_old_one() -> None:
 def test_added_rules_are_removed_by_id_and_expire() -> None:
     plan, clock = plan_of()
     rows = [{"when": {"provider": "anthropic"}, "fault": {"kind": "hang"}}, {"fault": {"kind": "noop"}}]
-    first, second = plan.add(scenario.read_rules(rows), rows, 1_000)
+    first, second = plan.add(read_rules(rows), rows, 1_000)
     assert [each["id"] for each in plan.added()] == [first, second]
     assert kinds(plan) == ["noop"]
     assert kinds(plan, provider="anthropic") == ["hang", "noop"]
@@ -134,7 +141,7 @@ def test_added_rules_are_removed_by_id_and_expire() -> None:
 def test_faults_come_in_the_order_of_their_sources() -> None:
     plan, _ = plan_of({"fault": [{"kind": "latency", "ttft_ms": 1}, {"kind": "crlf"}]})
     rows = [{"fault": {"kind": "bom"}}]
-    plan.add(scenario.read_rules(rows), rows, None)
+    plan.add(read_rules(rows), rows, None)
     asked = (from_directive(fault("stall after_frames=1"), "d"),)
     own = (from_directive(fault("noop"), "o").faults[0],)
     assert [each.kind for each in plan.fate(subject(), 1, 1, own, asked)] == ["noop", "latency", "crlf", "bom", "stall"]
@@ -147,7 +154,7 @@ def test_a_directive_s_selectors() -> None:
     assert not rule.hits(subject(), 1, 1, 0, 1)
     assert not rule.hits(subject(provider="anthropic"), 2, 1, 0, 1)
     assert not rule.hits(subject(stream=True), 2, 1, 0, 1)
-    with pytest.raises(Flawed, match="came 'nope'; due one of"):
+    with pytest.raises(Flawed, match="came 'nope'; due perhaps noop"):
         from_directive(fault("nope"), "d")
     assert kinds(plan) == []
 
@@ -156,15 +163,19 @@ CHANCES = [
     {"name": "a", "chance": 0.3, "fault": {"kind": "hang"}},
     {"name": "b", "chance": 0.5, "when": {"attempt": "1-2"}, "fault": {"kind": "noop"}},
     {"chance": 0.2, "when": {"provider": "anthropic"}, "fault": {"kind": "bom"}},
+    {"name": "c", "chance": 0.5, "times": 2, "fault": {"kind": "crlf"}},
+    {"name": "d", "chance": 0.5, "otherwise": True, "ramp": {"down": 60}, "for": 90, "fault": {"kind": "coalesced"}},
+    {"name": "e", "flap": {"on": 7, "off": 7, "jitter": 5}, "fault": {"kind": "comments"}},
 ]
 REQUESTS = [(f"case-{n % 40}", provider) for n in range(120) for provider in ("openai", "anthropic")]
 
 
 def fates(
-    order: list[tuple[str, str]], concurrency: int, seed: int = 1
+    order: list[tuple[str, str]], concurrency: int, seed: int = 1, at_ms: float = 40_000
 ) -> dict[tuple[str, str], Counter[tuple[str, ...]]]:
     """Who met what, when `concurrency` requests are in flight at once and reach the fleet in any order."""
-    plan, _ = plan_of(*CHANCES, seed=seed)
+    plan, clock = plan_of(*CHANCES, seed=seed)
+    clock.advance(at_ms)
     attempts = Attempts()
     dice = random.Random(concurrency)
     found: dict[tuple[str, str], Counter[tuple[str, ...]]] = {}
@@ -201,6 +212,74 @@ def test_providers_draw_apart() -> None:
     plan, _ = plan_of({"chance": 0.5, "fault": {"kind": "hang"}})
     both = [(bool(kinds(plan, key=f"{n}")), bool(kinds(plan, key=f"{n}", provider="openai-eu"))) for n in range(400)]
     assert 60 < sum(one and other for one, other in both) < 140
+
+
+def test_times_are_counted_by_case_and_provider() -> None:
+    plan, _ = plan_of({"times": 2, "fault": {"kind": "hang"}})
+    for provider in ("openai", "azure"):
+        hits = [bool(kinds(plan, attempt, provider=provider, key="one")) for attempt in range(1, 5)]
+        assert hits == [True, True, False, False]
+    assert kinds(plan, key="other") == ["hang"]
+
+
+def test_times_count_hits_not_requests() -> None:
+    plan, _ = plan_of({"times": 2, "chance": 0.5, "fault": {"kind": "hang"}})
+    free, _ = plan_of({"chance": 0.5, "fault": {"kind": "hang"}})
+    for case in range(50):
+        drawn = [bool(kinds(free, attempt, key=f"{case}")) for attempt in range(1, 12)]
+        hits = [bool(kinds(plan, attempt, key=f"{case}")) for attempt in range(1, 12)]
+        assert hits == [one and sum(drawn[: n + 1]) <= 2 for n, one in enumerate(drawn)]
+
+
+def test_the_first_ones_are_hit_or_pass_in_the_order_of_arrival() -> None:
+    plan, _ = plan_of({"succeed_first": 2, "first": 3, "when": {"provider": "openai"}, "fault": {"kind": "hang"}})
+    assert kinds(plan, provider="azure") == []
+    assert [len(kinds(plan, key=f"{n}")) for n in range(8)] == [0, 0, 1, 1, 1, 0, 0, 0]
+
+
+def test_a_scenario_set_anew_counts_anew() -> None:
+    plan, _ = plan_of({"first": 1, "fault": {"kind": "hang"}})
+    rules = read_rules([{"first": 1, "fault": {"kind": "hang"}}])
+    assert [kinds(plan), kinds(plan)] == [["hang"], []]
+    plan.set_scenario(rules)
+    assert [kinds(plan), kinds(plan)] == [["hang"], []]
+
+
+def test_otherwise_shares_requests_out() -> None:
+    first = {"name": "a", "chance": 0.5, "fault": {"kind": "hang"}}
+    second = {"name": "b", "chance": 0.5, "otherwise": True, "fault": {"kind": "noop"}}
+    plan, _ = plan_of(first, second, {"name": "c", "otherwise": True, "fault": {"kind": "bom"}})
+    met = Counter(tuple(kinds(plan, key=f"{n}")) for n in range(4000))
+    assert set(met) == {("hang",), ("noop",), ("bom",)}
+    assert met[("hang",)] == pytest.approx(2000, rel=0.1)
+    assert met[("noop",)] == pytest.approx(1000, rel=0.15)
+
+
+def test_otherwise_looks_at_rules_of_its_own_scenario_alone() -> None:
+    plan, _ = plan_of({"fault": {"kind": "hang"}})
+    rows = [{"otherwise": True, "fault": {"kind": "noop"}}, {"otherwise": True, "fault": {"kind": "bom"}}]
+    plan.add(read_rules(rows), rows, None)
+    assert kinds(plan) == ["hang", "noop"]
+
+
+def test_a_flap_is_the_same_for_everybody() -> None:
+    plan, clock = plan_of({"name": "f", "flap": {"on": 5, "off": 5, "jitter": 4}, "fault": {"kind": "hang"}})
+    for _ in range(60):
+        seen = {bool(kinds(plan, key=f"{n}", provider=p)) for n in range(5) for p in ("openai", "azure")}
+        assert len(seen) == 1
+        clock.advance(1000)
+
+
+def test_a_ramped_chance_rises_over_time() -> None:
+    plan, clock = plan_of({"name": "r", "ramp": "100s", "chance": 0.8, "fault": {"kind": "hang"}})
+    met: list[set[int]] = []
+    for _ in range(6):
+        met.append({n for n in range(2000) if kinds(plan, key=f"{n}")})
+        clock.advance(25_000)
+    for step, cases in enumerate(met):
+        assert len(cases) == pytest.approx(2000 * 0.8 * min(1, step / 4), abs=90)
+    for before, after in pairwise(met):
+        assert before <= after  # who is hit stays hit: the draw is the request's own
 
 
 def test_attempts_count_by_provider_and_calls_by_fleet() -> None:

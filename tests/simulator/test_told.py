@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from simulator.answer import Usage
-from simulator.faults.segments import PART
+from simulator.faults.streams import PART
 from simulator.script import Frame
 from simulator.told import usage_told
 
@@ -35,3 +38,46 @@ def test_frames_in_pieces_tell_as_much_as_whole_ones(size: int) -> None:
 def test_nothing_told() -> None:
     assert usage_told([Frame(b'data: {"usage":null}\n\n')], TOLD) is None
     assert usage_told([Frame(START)], None) is None
+
+
+def data(**usage: object) -> Frame:
+    """A chunk with such a usage."""
+    return Frame(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n")
+
+
+DETAILED = Usage(input_tokens=30, output_tokens=20, cached_tokens=10, cache_write_tokens=4, reasoning_tokens=8)
+TOLD_AS: list[tuple[dict[str, object], Usage]] = [
+    (
+        {"prompt_tokens": 5, "completion_tokens": 6},
+        replace(DETAILED, input_tokens=5, output_tokens=6, reasoning_tokens=6),
+    ),
+    ({"input_tokens": 5, "output_tokens": 9}, replace(DETAILED, input_tokens=5, output_tokens=9)),
+    (
+        {"prompt_tokens": 30, "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 3}},
+        replace(DETAILED, reasoning_tokens=3),
+    ),
+    ({"prompt_tokens": 30, "completion_tokens": 20, "completion_tokens_details": None}, Usage(30, 20)),
+    (
+        {"input_tokens": 16, "cache_read_input_tokens": 10, "cache_creation_input_tokens": 4, "output_tokens": 20},
+        DETAILED,
+    ),
+    (
+        {"promptTokenCount": 26, "toolUsePromptTokenCount": 4, "candidatesTokenCount": 12, "thoughtsTokenCount": 8},
+        DETAILED,
+    ),
+]
+
+
+@pytest.mark.parametrize(("usage", "told"), TOLD_AS)
+def test_every_wire_s_words_are_read(usage: dict[str, object], told: Usage) -> None:
+    assert usage_told([data(**usage)], DETAILED) == told
+
+
+def test_counts_of_nothing_tell_nothing() -> None:
+    assert usage_told([data()], DETAILED) is None
+    assert usage_told([data(trafficType="ON_DEMAND")], DETAILED) is None
+    assert usage_told([data(prompt_tokens=30, completion_tokens=20), data()], Usage(30, 20)) == Usage(30, 20)
+
+
+def test_what_the_last_usage_leaves_out_was_told_before() -> None:
+    assert usage_told([data(input_tokens=7, output_tokens=1), data(output_tokens=5)], Usage(9, 5)) == Usage(7, 5)

@@ -1,0 +1,74 @@
+"""What is decided of a request before its reply is written: the how-manieth it is, what it meets, who lets it in.
+
+One process decides by itself (`Judge`). Of several workers one decides for all (`simulator/workers/keeper.py`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from simulator.doors import Doors, arrival
+from simulator.faults import Fault
+from simulator.gates import Gates, Hold, Line
+from simulator.journal import Outcome
+from simulator.load import Pace
+from simulator.memory import Known
+from simulator.plan import Plan
+from simulator.problem import Problem
+from simulator.quotas import Claim, Used
+from simulator.selectors import Subject
+from simulator.tallies import Attempts
+
+
+class Passage(Protocol):
+    """A request that came to the door of its provider: let in, or refused with `problem`."""
+
+    @property
+    def pace(self) -> Pace: ...
+    @property
+    def problem(self) -> Problem | None: ...
+    @property
+    def refused_by(self) -> str: ...
+    @property
+    def told(self) -> tuple[tuple[str, str], ...] | None: ...
+    def leave(self, outcome: Outcome | None, now_ms: float) -> None: ...
+    def settle(self, use: Used, now_ms: float) -> None: ...
+
+
+class Fate(NamedTuple):
+    """What a request meets. `faults` are those of the rules in force."""
+
+    attempt: int  # requests of this case at this provider, from 1
+    call: int  # at the whole fleet
+    faults: tuple[Fault, ...] = ()
+    passage: Passage | None = None  # None: the provider has no door, or the request does not come to it
+
+
+class Judge:
+    """Decides for one process."""
+
+    def __init__(self, plan: Plan, attempts: Attempts, doors: Doors, gates: Gates) -> None:
+        self.plan = plan
+        self.attempts = attempts
+        self.doors = doors
+        self.gates = gates
+
+    def count(self, known: Known) -> tuple[int, int]:
+        """Count a request that nothing meets: its attempt and call."""
+        return self.attempts.count(known.subject.key, known.provider.name)
+
+    async def fate(self, known: Known, now_ms: float) -> Fate:
+        """Count a request and decide it."""
+        came = arrival(known) if known.subject.provider in self.doors else None
+        return self.decide(known.subject, came, now_ms)
+
+    def decide(self, subject: Subject, came: tuple[Claim, str] | None, now_ms: float) -> Fate:
+        """Count a request and decide it; `came` is what it is to the door of its provider."""
+        attempt, call = self.attempts.count(subject.key, subject.provider)
+        door = self.doors.get(subject.provider)
+        passage = None if door is None or came is None else door.enter(*came, now_ms)
+        return Fate(attempt, call, self.plan.standing(subject, attempt, call, now_ms), passage)
+
+    async def hold(self, holds: tuple[Hold, ...], line: Line) -> None:
+        """Return once a request passed these gates, or its peer went away."""
+        await self.gates.pass_all(holds, line)
