@@ -4,7 +4,7 @@ Every rule is switched by a fact of the profile, so that another model or surfac
 
     methods                 of the API; absent: generateContent, countTokens
     context_tokens          input limit
-    thinking                {min, max, off}: budgets, and whether 0 is one; absent: the model does not think
+    thinking                {min, max, optional}: budgets, and whether 0 is one; absent: the model does not think
     levels                  of thinking; absent: none
     modalities              combinations of response modalities; absent: [[TEXT]]
     logprobs                whether log probabilities can be asked for
@@ -110,7 +110,7 @@ def _thinking(thinking: Mapping[str, Any], profile: Profile) -> None:
         raise refuse("Thinking level is not supported for this model.")
     if level is not None and level not in (*levels, "THINKING_LEVEL_UNSPECIFIED"):
         raise refuse(f"Thinking level {level} is not supported for this model. Please retry with other thinking level.")
-    if budget == 0 and not limits.get("off", True):
+    if budget == 0 and not limits.get("optional", True):
         raise refuse("Budget 0 is invalid. This model only works in thinking mode.")
     if budget not in (None, 0, -1) and not limits["min"] <= budget <= limits["max"]:
         raise refuse(

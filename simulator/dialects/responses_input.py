@@ -207,6 +207,18 @@ def check_pairs(found: Sequence[Item]) -> None:
                 raise refuse(f"No tool output found for {word} {item['call_id']}.", "input")
 
 
+def check_adjacent(found: Sequence[Item]) -> None:
+    """That nothing stands between calls and their outputs, as some vendors demand. Raises Refused."""
+    waiting: list[str] = []
+    for item in found:
+        if item["type"] in _PAIRED:
+            waiting.append(item["call_id"])
+        elif item["type"] in OUTPUTS:
+            waiting = [call for call in waiting if call != item.get("call_id")]
+        elif waiting:
+            raise refuse(f"No tool output found for tool call {waiting[0]}.")
+
+
 def check_reasoning(found: Sequence[Item]) -> None:
     """That reasoning with an id is followed by what it led to. Raises Refused."""
     for at, item in enumerate(found):

@@ -26,12 +26,12 @@ DONE: Final[Mapping[Stop, str]] = {Stop.LENGTH: "incomplete", Stop.FILTER: "inco
 REASONS: Final[Mapping[Stop, str]] = {Stop.LENGTH: "max_output_tokens", Stop.FILTER: "content_filter"}
 TIERS: Final[Mapping[str, str]] = {"flex": "flex", "priority": "priority", "fast": "priority", "scale": "scale"}
 TICKS: Final = 10**10  # in a dollar
-SAFE: Final = {"filtered": False, "severity": "safe"}
-_VERDICT: Final = {
-    "blocked": False,
-    "content_filter_raw": [],
-    "content_filter_results": dict.fromkeys(("hate", "sexual", "violence", "self_harm"), SAFE),
-    "content_filter_offsets": {"start_offset": 0, "end_offset": 802, "check_offset": 0},
+_SAFE: Final = {"filtered": False, "severity": "safe"}
+_NOT_FOUND: Final = {"detected": False, "filtered": False}
+_HARMS: Final = dict.fromkeys(("hate", "sexual", "violence", "self_harm"), _SAFE)
+_FILTERS: Final[Mapping[str, Mapping[str, Any]]] = {  # by what they looked at
+    "prompt": _HARMS | {"jailbreak": _NOT_FOUND},
+    "completion": dict.fromkeys(("protected_material_code", "protected_material_text"), _NOT_FOUND) | _HARMS,
 }
 FINAL: Final = frozenset({"completed", "incomplete"})
 _LAST: Final = ("user", "metadata")
@@ -84,8 +84,7 @@ class Responses:
             searches = self._searches if final else 0
             parts["tool_usage"] = {"image_gen": _NO_IMAGES, "web_search": {"num_requests": searches}}
         if self.profile.has("content_filters"):
-            verdicts = [{"source_type": of, **_VERDICT} for of in ("prompt", "completion")]
-            parts["content_filters"] = verdicts if final else None
+            parts["content_filters"] = [_verdict(of) for of in _FILTERS] if final else None
         if self.profile.has("billing") and final and not in_stream:
             parts["billing"] = {"payer": "developer"}
         names = [name for name in sorted(parts) if name not in _LAST]
@@ -129,6 +128,13 @@ def _filled(value: Any, counts: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
         return {name: _filled(below, counts) for name, below in value.items()}
     return counts.get(value, value) if isinstance(value, str) else value
+
+
+def _verdict(of: str) -> dict[str, Any]:
+    """That a content filter found nothing."""
+    results = {"content_filter_raw": [], "content_filter_results": _FILTERS[of]}
+    offsets = {"start_offset": 0, "end_offset": 802, "check_offset": 0}
+    return {"blocked": False, "source_type": of, **results, "content_filter_offsets": offsets}
 
 
 def _echo(body: Mapping[str, Any], profile: Profile) -> dict[str, Any]:

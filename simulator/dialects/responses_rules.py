@@ -88,6 +88,8 @@ def _items(ask: Ask, profile: Profile) -> None:
             _image(part["image_url"], where, profile)
     if not profile.has("lenient"):
         responses_input.check_reasoning(items)
+    if profile.has("adjacent_outputs"):
+        responses_input.check_adjacent(items)
     _seals(ask, profile)
 
 

@@ -1,4 +1,4 @@
-"""What a Gemini answer says as one JSON object: parts, ends, counts, pictures; and vectors, counts and lists by themselves."""
+"""What a Gemini answer says as one JSON object: parts, ends, counts and pictures; and vectors, counts and lists."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_a_directive_s_selectors() -> None:
     assert kinds(plan) == []
 
 
-CHANCES = [
+CHANCES: list[dict[str, Any]] = [
     {"name": "a", "chance": 0.3, "fault": {"kind": "hang"}},
     {"name": "b", "chance": 0.5, "when": {"attempt": "1-2"}, "fault": {"kind": "noop"}},
     {"chance": 0.2, "when": {"provider": "anthropic"}, "fault": {"kind": "bom"}},

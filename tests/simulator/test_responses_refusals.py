@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.ask import Request
-from simulator.dialects import responses_fields, responses_input, responses_native
+from simulator.dialects import responses_fields, responses_ids, responses_input, responses_native
 from simulator.problem import Problem, Refused
 from tests.simulator.responses_exchange import (
     BUILT_IN,
@@ -292,16 +293,18 @@ def test_bad_input_is_only_ever_refused(body: dict[str, Any]) -> None:
     assert script.status in (200, 400)
 
 
-@given(st.binary(max_size=40), st.text(max_size=60))
+@given(st.binary(max_size=40), st.text(max_size=60) | st.from_regex(responses_ids.RESPONSE, fullmatch=True))
 def test_bytes_and_ids_of_any_sort(body: bytes, response: str) -> None:
     sent = Request("POST", "/v1/responses", "", {"authorization": f"Bearer {KEY}"}, body)
     with pytest.raises(Refused):
         DIALECT.decode(sent, "generate")
     asked = Request("GET", "/v1/responses/x", response, {}, b"", {"id": response})
+    if responses_ids.RESPONSE.fullmatch(response):
+        assert DIALECT.decode(asked, "retrieve").needs == response[-22:]
+        return
     try:
-        ask = DIALECT.decode(asked, "retrieve")
-    except Refused as refused:
-        assert refused.problem.param == "response_id"
+        needs = DIALECT.decode(asked, "retrieve").needs
+    except Refused:
+        assert not re.fullmatch(r"resp[A-Za-z0-9_-]*", response)
     else:
-        assert ask.needs
-        orjson.dumps(ask.body)
+        assert needs == response

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import Response
 
 from simulator.clock import Clock
 from tests.simulator.live import Live, Reply, request, running
@@ -264,3 +266,55 @@ def test_the_official_client(fleet: Live) -> None:
         client.responses.create(model="gpt-17", input="Hello")
     assert raised.value.code == "model_not_found"
     client.close()
+
+
+def mounts(live: Live) -> Iterator[tuple[str, str, list[str]]]:
+    """(provider, path, models that take tools) wherever the wire is spoken."""
+    for name, provider in live.runtime.fleet.providers.items():
+        for mount in provider.mounts:
+            if mount.dialect.name == "openai_responses":
+                known = {model: mount.profile(name, model) for model in sorted(mount.snapshots())}
+                able = [model for model, profile in known.items() if profile is not None and profile.has("tools")]
+                yield name, f"/{name}{mount.roots[0]}/responses", able
+
+
+def test_every_provider_that_has_this_wire_answers(fleet: Live) -> None:
+    """All their models, whole and streamed: alike, of the official client's types, under ids that differ."""
+    seen = set()
+    for name, path, listed in mounts(fleet):
+        assert listed, name
+        key = {"authorization": f"Bearer sk-fleet-{name}", "content-type": "application/json"}
+        for model in (listed[0], listed[-1]):
+            body = {"model": model, "input": "Weather?", "tools": [WEATHER], "max_output_tokens": 400}
+            whole = fleet.call(request("POST", path, body, key))
+            assert whole.status == 200, (name, model, whole.body)
+            streamed = told(fleet.call(request("POST", path, body | {"stream": True}, key)).body)
+            last = streamed[-1]["response"]
+            Response.model_construct(**whole.json)
+            assert [item["type"] for item in last["output"]] == [item["type"] for item in whole.json["output"]]
+            assert last["usage"] == whole.json["usage"]
+            assert [event["sequence_number"] for event in streamed] == list(range(len(streamed)))
+            ids = [last["id"], whole.json["id"], *(item["id"] for item in last["output"])]
+            assert len(set(ids)) == len(ids)
+            assert seen.isdisjoint(ids)
+            seen.update(ids)
+    assert len({name for name, _, _ in mounts(fleet)}) >= 7
+
+
+def test_other_vendors_keep_and_refuse_in_their_own_form(fleet: Live) -> None:
+    """xAI's ids are UUIDs and can be fetched; DeepSeek keeps nothing."""
+    made: dict[str, str] = {}
+    for name, path, model in (("xai", "/xai/v1", "grok-4.3"), ("deepseek", "/deepseek", "deepseek-v4-flash")):
+        key = {"authorization": f"Bearer sk-fleet-{name}", "content-type": "application/json"}
+        body = {"model": model, "input": f"Hello {name}"}
+        reply = fleet.call(request("POST", f"{path}/responses", body, key)).json
+        made[name] = reply["id"]
+        found = fleet.call(request("GET", f"{path}/responses/{reply['id']}", None, key), "GET")
+        assert found.status == (200 if reply["store"] else 404)
+        assert uuid.UUID(reply["id"])
+        call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+        output = {"type": "function_call_output", "call_id": "c", "output": "1"}
+        between = {"role": "assistant", "content": "Hm"}
+        body = {"model": model, "input": [call, between, output]}
+        assert fleet.call(request("POST", f"{path}/responses", body, key)).status == (200 if name == "xai" else 400)
+    assert set(made) == {"xai", "deepseek"}
