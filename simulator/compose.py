@@ -79,8 +79,8 @@ class _Part:
 
 
 def _identity(ask: Ask) -> bytes:
-    """What makes two requests the same question: everything but how the reply travels."""
-    body = {k: v for k, v in ask.body.items() if k not in ("stream", "stream_options")}
+    """What makes two requests the same question: everything but how they and the reply travel."""
+    body = {k: v for k, v in ask.body.items() if k not in ("stream", "stream_options", "thread")}
     return orjson.dumps([ask.model, body], option=orjson.OPT_SORT_KEYS)
 
 

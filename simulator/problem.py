@@ -52,6 +52,7 @@ class Problem:
     headers: tuple[tuple[str, str], ...] = ()  # added to the native ones
     type: str | None = None  # replaces the native type, where the wire has one
     exceeded: Exceeded | None = None  # of a "rate_limit" that a quota of the fleet refused
+    details: tuple[tuple[str, object], ...] = ()  # what else it tells, where the wire has a place for it
 
     @property
     def retry_after_ms(self) -> int | None:

@@ -50,7 +50,7 @@ def usage_told(frames: Sequence[Frame], told: Usage | None) -> Usage | None:
         for counts in reversed(_objects(data)):
             last = last or counts
             input_tokens = _sum(counts, INPUT) if input_tokens is None else input_tokens
-            output_tokens = _sum(counts, OUTPUT) if output_tokens is None else output_tokens
+            output_tokens = _output(counts) if output_tokens is None else output_tokens
         if input_tokens is not None and output_tokens is not None:
             break
     if last is None or (input_tokens is None and output_tokens is None):
@@ -97,6 +97,17 @@ def _sum(counts: Counts, wires: tuple[tuple[str, ...], ...]) -> int | None:
         if told:
             return sum(told)
     return None
+
+
+def _output(counts: Counts) -> int | None:
+    """The output told. Some vendors leave the reasoning out of `completion_tokens`: their total tells."""
+    output = _sum(counts, OUTPUT)
+    total, prompt = counts.get("total_tokens"), counts.get("prompt_tokens")
+    if output is None or not isinstance(total, int) or not isinstance(prompt, int):
+        return output
+    rest = total - prompt - output
+    details = counts.get("completion_tokens_details", {"reasoning_tokens": rest}) or {}
+    return output + rest if rest > 0 and details.get("reasoning_tokens") == rest else output
 
 
 def _detail(counts: Counts, names: tuple[str, ...], known: int) -> int:

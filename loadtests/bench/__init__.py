@@ -23,8 +23,8 @@ from loadtests.bench import lateness, rates
 from loadtests.bench.client import Failed
 from loadtests.bench.lateness import Lateness
 from loadtests.bench.rates import Against, Rate, against
-from loadtests.bench.subjects import ANSWER_TOKENS, questions
-from loadtests.bench.wires import WIRES
+from loadtests.bench.subjects import questions
+from loadtests.bench.wires import ANSWER_TOKENS, WIRES
 from loadtests.errors import LoadError
 
 ROUNDS = 3
@@ -119,7 +119,7 @@ def text(run: Run) -> str:
         f"{'':<6}{'wire':<10}{'server':<11}{'answers/s':>10}{'events/s':>10}{'ratio':>8}{'per CPU':>9}   {'target':<12}"
     )
     lines = [
-        f"Benchmark, {machine()}, {ANSWER_TOKENS}-token answers, {run.took_s:.0f} s",
+        f"Benchmark, {machine()}, answers of {ANSWER_TOKENS} tokens and more, {run.took_s:.0f} s",
         "",
         head + "CPU of client, server",
     ]

@@ -13,8 +13,8 @@ from urllib import request as urllib_request
 
 from loadtests import processes
 from loadtests.bench import peers
-from loadtests.bench.client import MARK, Shot
-from loadtests.bench.wires import WIRES, Wire
+from loadtests.bench.client import Shot
+from loadtests.bench.wires import ANSWER_TOKENS, WIRES, Wire
 from loadtests.errors import Unmeasurable
 from loadtests.ledger import Gateway
 from loadtests.processes import Server
@@ -27,11 +27,8 @@ SUBJECTS = (
     "gateway",
     "aimock",
 )  # fleet-new: no two requests alike, so none is ready-made
-ANSWER_TOKENS = 80
 FUNDS_UC = 10**15
 HOURLY_LIMIT = 10**9
-TEXT = f"[[answer: tokens={ANSWER_TOKENS}]] Describe a teapot above the fog, plainly and at some length."
-NEW_TEXT = f"{TEXT} {MARK.decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ def questions(folder: Path, with_peers: bool = True) -> Iterator[Prepared]:
         yardstick = started.enter_context(bare(folder, replies))
         for wire, mode in product(WIRES.values(), MODES):
             url = f"{yardstick.told['base_url']}/{wire.name}/{mode}"
-            shot = Shot.post(url, wire.headers("bare"), wire.body(mode, TEXT))
+            shot = Shot.post(url, wire.headers("bare"), wire.body(mode, wire.text()))
             events = prepared.questions[Cell(wire.name, mode, "fleet")].events
             prepared.questions[Cell(wire.name, mode, "bare")] = Question(shot, events, yardstick)
         yield prepared
@@ -131,12 +128,12 @@ class Door:
 def _prepare(door: Door, mode: str, prepared: dict[Cell, Question], replies: dict[str, Any]) -> None:
     """Ask once, to see that it answers and what; the fleet's answer is what the yardstick will say."""
     wire, url = door.wire, door.url(mode)
-    asked = wire.body(mode, TEXT)
+    asked = wire.body(mode, wire.text())
     seen = sample(url, asked, door.headers)
     events = len(seen.pieces) if mode == "sse" else 0
     prepared[Cell(wire.name, mode, door.subject)] = Question(Shot.post(url, door.headers, asked), events, door.server)
     if door.subject == "fleet":
-        new = Shot.post(url, door.headers, wire.body(mode, NEW_TEXT))
+        new = Shot.post(url, door.headers, wire.body(mode, wire.text(marked=True)))
         prepared[Cell(wire.name, mode, "fleet-new")] = Question(new, events, door.server)
         pieces = [piece.decode() for piece in seen.pieces]
         replies[f"/{wire.name}/{mode}"] = {"content_type": seen.content_type, "pieces": pieces}

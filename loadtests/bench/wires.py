@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from loadtests.bench.client import MARK
 from loadtests.calls import ANTHROPIC_VERSION
 
 Body = dict[str, Any]
+ANSWER_TOKENS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class Wire:
     streams_by_flag: bool = True  # `"stream": true` in the body; else the path says it
     gateway: str = ""  # the target file's base URL of this wire and the path below it; "" where it is not served
     more_headers: Mapping[str, str] | None = None
+    answer_tokens: int = ANSWER_TOKENS
+
+    def text(self, marked: bool = False) -> str:
+        """What is asked; `marked` makes every request another."""
+        asked = f"[[answer: tokens={self.answer_tokens}]] Describe a teapot above the fog, plainly and at some length."
+        return f"{asked} {MARK.decode()}" if marked else asked
 
     def body(self, mode: str, text: str, max_tokens: int = 4000) -> bytes:
         """A request's JSON; `mode` is "json" or "sse"."""
@@ -102,6 +110,8 @@ WIRES: Final[Mapping[str, Wire]] = {
             "",
             _gemini,
             streams_by_flag=False,
+            answer_tokens=6
+            * ANSWER_TOKENS,  # its events are large: a stream has as many as elsewhere only if it is long
         ),
     )
 }

@@ -178,6 +178,11 @@ def output_format(value: Any, where: str) -> None:
     required(value, "schema", where, dictionary)
 
 
+def thread(value: Any, where: str) -> None:
+    if tagged(value, where, ("create", "continue")) == "continue":
+        required(value, "previous_message_id", f"{where}.continue", string)
+
+
 def tool_choice(value: Any, where: str) -> None:
     tag = tagged(value, where, ("any", "auto", "none", "tool"))
     if tag == "tool":
@@ -236,6 +241,7 @@ OPTIONAL: dict[str, Check] = {
     "cache_control": cache_control,
     "context_management": dictionary,
     "mcp_servers": array,
+    "thread": thread,
 }
 
 

@@ -26,6 +26,7 @@ from simulator.dialects import (
     anthropic_problems,
     anthropic_request,
     anthropic_rules,
+    anthropic_threads,
     anthropic_usage,
 )
 from simulator.dialects.anthropic_blocks import Delta, Wire
@@ -86,6 +87,7 @@ class AnthropicMessages:
 
     def check(self, ask: Ask, profile: Profile) -> None:
         """Raise Refused for what this model does not take, and for thinking that this fleet did not write."""
+        anthropic_threads.check(ask.body, profile)
         anthropic_rules.check(ask, profile)
 
     def reply(self, answer: Answer, ask: Ask, profile: Profile, serving: Serving) -> Script:
@@ -128,9 +130,9 @@ class AnthropicMessages:
         """This wire has no other operation."""
         return self.error(Problem("not_found", param=ask.operation), serving)
 
-    def resume(self, ask: Ask, kept: Kept) -> Ask:  # noqa: ARG002
-        """Nothing is kept on this wire."""
-        return ask
+    def resume(self, ask: Ask, kept: Kept) -> Ask:
+        """The whole conversation of a thread."""
+        return anthropic_threads.resumed(ask, kept)
 
     def error(self, problem: Problem, serving: Serving) -> Script:
         """A refusal: native status, body with the request id of the header."""

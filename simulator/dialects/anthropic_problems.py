@@ -19,6 +19,7 @@ class Native(NamedTuple):
     status: int
     type: str
     message: str
+    code: str | None = None  # the `error_code` of newer errors
 
 
 OVERLOADED = 529
@@ -39,6 +40,12 @@ PROBLEMS: dict[str, Native] = {
     "invalid_request": Native(400, "invalid_request_error", "The request is invalid."),
     "bad_json": Native(400, "invalid_request_error", "The request body is not valid JSON."),
     "insufficient_quota": Native(400, "invalid_request_error", _CREDIT),
+    "thread_unsupported": Native(
+        400,
+        "invalid_request_error",
+        "`thread` is not supported together with: {param}",
+        "thread_unsupported_request",
+    ),
     "stale_signature": Native(400, "invalid_request_error", "{param}: Invalid `signature` in `thinking` block"),
     "authentication": Native(401, "authentication_error", "invalid x-api-key"),
     "billing": Native(402, "billing_error", "There is an issue with your billing or payment information."),
@@ -47,6 +54,7 @@ PROBLEMS: dict[str, Native] = {
     ),
     "not_found": Native(404, "not_found_error", "Not Found"),
     "unknown_model": Native(404, "not_found_error", "model: {param}"),
+    "not_kept": Native(404, "not_found_error", "No thread was found for `previous_message_id`.", "thread_not_found"),
     "method_not_allowed": Native(405, "invalid_request_error", "Method Not Allowed"),
     "timeout": Native(408, "timeout_error", "Request timed out"),
     "conflict": Native(409, "conflict_error", "The request conflicts with the current state of the resource."),
@@ -85,8 +93,10 @@ def _error(problem: Problem) -> dict[str, object]:
 
 
 def _details(problem: Problem) -> dict[str, object] | None:
-    """Newer errors name a code of their own in `details`."""
-    return {"error_code": problem.code} if problem.code else None
+    """Newer errors name a code of their own in `details`, and what goes with it."""
+    row = PROBLEMS.get(problem.kind)
+    code = problem.code or (row.code if row else None)
+    return {"error_code": code, **dict(problem.details)} if code else None
 
 
 def body(problem: Problem, request_id: str) -> bytes:

@@ -6,6 +6,7 @@ what came in headers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ VERSIONS: Final = ("2023-01-01", "2023-06-01", anthropic_fields.VERSION_WITHOUT_
 FOREIGN_SIGNATURES_HEADER: Final = (
     "x-windtunnel-signatures"  # "any": thinking that another fleet or vendor signed is taken
 )
+THREADS_BETA: Final = "message-threads-"
+OF_THE_THREAD: Final = ("system", "tools")  # what a thread keeps of its first request
+_MESSAGE_ID: Final = re.compile(r"msg_01([A-Za-z0-9]{22})")
 ADAPTIVE_TOKENS: Final = 8192  # the most that adaptive thinking uses here, where max_tokens leaves room for it
 
 # Tools that the client runs but whose schema the model knows by heart: the arguments that a call of each bears.
@@ -45,6 +49,12 @@ class Body(dict[str, Any]):
     def has_beta(self, prefix: str) -> bool:
         """Whether a beta whose name starts so is switched on."""
         return any(beta.startswith(prefix) for beta in self.betas)
+
+    def over(self, fields: Mapping[str, Any]) -> Body:
+        """The same request with these fields in place of its own; None takes one away."""
+        made = Body({name: value for name, value in {**self, **fields}.items() if value is not None}, {})
+        made.version, made.betas, made.any_signature = self.version, self.betas, self.any_signature
+        return made
 
 
 def version(headers: Mapping[str, str]) -> str:
@@ -81,16 +91,43 @@ def decode(request: Request, operation: str) -> Ask:
     anthropic_fields.fields(
         data, anthropic_fields.COUNT_FIELDS if counting else anthropic_fields.GENERATE_FIELDS, api_version
     )
+    body = Body(data, request.headers)
+    if counting or data.get("thread") is None or not request.facts.get("threads", True):
+        return understood(body, operation)
+    if not body.has_beta(THREADS_BETA):
+        raise refuse(f"thread: {anthropic_fields.EXTRA}")
+    if data["thread"]["type"] == "create":
+        return understood(body, operation)._replace(keep=True)
+    return _continuing(body)
+
+
+def _continuing(body: Body) -> Ask:
+    """The Ask of a request that brings only what is new to a conversation; the rest is known once that is found."""
+    for name in OF_THE_THREAD:
+        if body.get(name) is not None:
+            raise refuse(f"{name}: may not be sent when `thread` is continued, which keeps the one it was created with")
+    anthropic_fields.required(body, "messages", "", anthropic_fields.array)
+    if not body["messages"]:
+        raise refuse("messages: at least one message is required")
+    previous = body["thread"]["previous_message_id"]
+    named = _MESSAGE_ID.fullmatch(previous)
+    if named is None:
+        raise Refused(Problem("not_kept", param=previous))
+    return Ask("generate", body["model"], stream=body.get("stream") or False, body=body, keep=True, needs=named[1])
+
+
+def understood(data: Body, operation: str) -> Ask:
+    """The Ask of a whole conversation whose fields were looked at. Raises Refused."""
+    counting = operation == "count_tokens"
     if data.get("system") is not None:
         anthropic_content.system(data["system"])
     if "messages" not in data:
         raise refuse("messages: Field required")
-    anthropic_content.messages(data["messages"], api_version)
-    _thinking_fits(data, counting, api_version, request.headers)
-    body = Body(data, request.headers)
+    anthropic_content.messages(data["messages"], data.version)
+    _thinking_fits(data, counting)
     tools = _tools(data.get("tools") or ())
     tool_choice, parallel = _tool_choice(data.get("tool_choice") or {}, tools)
-    used = anthropic_tokens.count(body)
+    used = anthropic_tokens.count(data)
     return Ask(
         operation=operation,
         model=data["model"],
@@ -106,7 +143,7 @@ def decode(request: Request, operation: str) -> Ask:
         input_tokens=used.total,
         cached_tokens=used.cached,
         cache_write_tokens=used.written,
-        body=body,
+        body=data,
     )
 
 
@@ -160,19 +197,19 @@ def _thinking_tokens(data: Mapping[str, Any]) -> int:
 _THINKING_DOCS: Final = "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
 
 
-def _thinking_fits(data: Mapping[str, Any], counting: bool, api_version: str, headers: Mapping[str, str]) -> None:
+def _thinking_fits(data: Body, counting: bool) -> None:
     """The rules that thinking with a budget puts on the rest of the request."""
     thinking = data.get("thinking") or {}
     if thinking.get("type") != "enabled":
         return
-    interleaved = "interleaved-thinking" in headers.get("anthropic-beta", "")
+    interleaved = data.has_beta("interleaved-thinking")
     if not counting:
         if thinking["budget_tokens"] >= data["max_tokens"] and not (interleaved and data.get("tools")):
             raise refuse(
                 "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at "
                 f"{_THINKING_DOCS}#max-tokens-and-context-window-size"
             )
-        if api_version != anthropic_fields.VERSION_WITHOUT_SAMPLING:
+        if data.version != anthropic_fields.VERSION_WITHOUT_SAMPLING:
             _sampling_fits(data)
         if (data.get("tool_choice") or {}).get("type") in ("any", "tool"):
             raise refuse("Thinking may not be enabled when tool_choice forces tool use.")

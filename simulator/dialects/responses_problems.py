@@ -8,7 +8,7 @@ stream is nested (the published type is flat), and `response.failed` repeats it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -80,12 +80,21 @@ def frame(problem: Problem, sequence_number: int = 0) -> bytes:
 def frames_after(sent: Sequence[bytes], problem: Problem) -> bytes:
     """The `error` event with the number that is due after these events, and the response, failed."""
     numbered = [data for data in sent if _NUMBER in data]
-    began = next((orjson.loads(data[data.index(b"{") :]) for data in numbered if _CREATED in data), None)
+    began = next((_object(data) for data in numbered if _CREATED in data), {})
     first = frame(problem, len(numbered))
-    if began is None:
+    if "response" not in began:
         return first
     said = openai_problems.error(told(problem))
     failure = {"code": said["code"] or said["type"], "message": said["message"]}
     failed = began["response"] | {"status": "failed", "error": failure}
     event = {"type": "response.failed", "response": failed, "sequence_number": len(numbered) + 1}
     return first + b"event: response.failed\ndata: %b\n\n" % orjson.dumps(event)
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """The object in an event, however a fault has framed it; empty when it cannot be read."""
+    try:
+        found = orjson.loads(data[data.index(b"{") : data.rindex(b"}") + 1])
+    except (orjson.JSONDecodeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -6,7 +6,7 @@ On events with a text `delta`, delta and `obfuscation` together are a multiple o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -47,45 +47,49 @@ class Framer:
         data = orjson.dumps({"type": name} | {key: whole[key] for key in sorted(whole)})
         return Frame(b"event: %b\ndata: %b\n\n" % (name.encode(), data), kind, tokens, text_bytes)
 
-    def run(self, run: Run, index: int) -> Iterator[Frame]:
+    def run(self, run: Run, index: int) -> list[Frame]:
         """The deltas of a text: what they share is written once."""
-        before = {key: value for key, value in run.members.items() if key < "delta"}
-        after = {"output_index": index, **run.members}
-        names = sorted(key for key in after if key > "delta" and key != "summary_index")
-        head = b'event: %b\ndata: {"type":"%b",' % (run.name.encode(), run.name.encode())
-        head += (
-            b"".join(b'"%b":%b,' % (key.encode(), orjson.dumps(before[key])) for key in sorted(before)) + b'"delta":'
-        )
-        early = b"".join(b',"%b":%b' % (key.encode(), orjson.dumps(after[key])) for key in names if key < "obfuscation")
-        late = b"".join(b',"%b":%b' % (key.encode(), orjson.dumps(after[key])) for key in names if key > "obfuscation")
-        late += b',"sequence_number":%d'
-        if "summary_index" in after:
-            late += b',"summary_index":%d' % after["summary_index"]
-        late += b"}\n\n"
-        dumps, number = orjson.dumps, self._number
-        for at, piece in enumerate(run.pieces):
-            middle = early if not run.logprobs else early.replace(b"[]", dumps([run.logprobs[at]]), 1)
-            data = b"".join((head, dumps(piece), middle, self._pad(piece), late % number))
+        head, early, late = _around(run, index)
+        dumps, number, padding, padded = orjson.dumps, self._number, self._padding, self._padded
+        at, free = self._at, run.free
+        frames: list[Frame] = []
+        for place, piece in enumerate(run.pieces):
+            middle = early.replace(b"[]", dumps([run.logprobs[place]]), 1) if run.logprobs else early
+            if padded:
+                at = (at + PADDING_STEP) % PADDING_LENGTH
+                filler = b',"obfuscation":"%b"' % padding[at : at + -len(piece) % PADDED_TO]
+                data = b"".join((head, dumps(piece), middle, filler, late % number))
+            else:
+                data = b"".join((head, dumps(piece), middle, late % number))
             number += 1
-            self._number = number
-            yield Frame(data, "delta", int(at >= run.free), len(piece.encode()))
+            frames.append(Frame(data, "delta", int(place >= free), len(piece.encode())))
+        self._number, self._at = number, at
+        return frames
 
-    def _pad(self, piece: str) -> bytes:
-        if not self._padded:
-            return b""
-        self._at = at = (self._at + PADDING_STEP) % PADDING_LENGTH
-        return b',"obfuscation":"%b"' % self._padding[at : at + -len(piece) % PADDED_TO]
-
-    def item(self, item: Item, index: int, ask: Ask, profile: Profile, serving: Serving) -> Iterator[Frame]:
+    def item(self, item: Item, index: int, ask: Ask, profile: Profile, serving: Serving) -> list[Frame]:
         """The events of one item, from added to done."""
+        frames: list[Frame] = []
         for step in steps(item, index, ask, profile, serving):
             if isinstance(step, Run):
-                yield from self.run(step, index)
+                frames += self.run(step, index)
             else:
-                yield self._step(step, index)
+                frames.append(self._step(step, index))
+        return frames
 
     def _step(self, step: Step, index: int) -> Frame:
         return self.event(step.name, {"output_index": index, **step.members}, step.kind, step.tokens, step.text_bytes)
+
+
+def _around(run: Run, index: int) -> tuple[bytes, bytes, bytes]:
+    """What stands around the deltas of a text: before each, between it and its padding, and after that."""
+    members = {"output_index": index, "sequence_number": 0, **run.members}
+    told = {key: b'"%b":%b' % (key.encode(), orjson.dumps(members[key])) for key in sorted(members)}
+    told["sequence_number"] = b'"sequence_number":%d'
+    name = run.name.encode()
+    before = b"".join(text + b"," for key, text in told.items() if key < "delta")
+    early = b"".join(b"," + text for key, text in told.items() if "delta" < key < "obfuscation")
+    late = b"".join(b"," + text for key, text in told.items() if key > "obfuscation")
+    return b'event: %b\ndata: {"type":"%b",%b"delta":' % (name, name, before), early, late + b"}\n\n"
 
 
 def stream(

@@ -48,13 +48,19 @@ class StaleSignature(Fault):
 
 
 def _first_thinking(body: Mapping[str, object]) -> str | None:
-    """The place of the first thinking block in a request's messages, e.g. "messages.1.content.0"."""
+    """The place of the first thinking block, or signed part, of a request's history, e.g. "messages.1.content.0"."""
     messages = body.get("messages")
     for at, message in enumerate(messages if isinstance(messages, list) else []):
         content = message.get("content") if isinstance(message, Mapping) else None
         for index, block in enumerate(content if isinstance(content, list) else []):
             if isinstance(block, Mapping) and block.get("type") in ("thinking", "redacted_thinking"):
                 return f"messages.{at}.content.{index}"
+    contents = body.get("contents")
+    for at, turn in enumerate(contents if isinstance(contents, list) else []):
+        parts = turn.get("parts") if isinstance(turn, Mapping) else None
+        for index, part in enumerate(parts if isinstance(parts, list) else []):
+            if isinstance(part, Mapping) and part.get("thoughtSignature"):
+                return f"contents[{at}].parts[{index}]"
     return None
 
 

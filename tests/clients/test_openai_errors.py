@@ -230,7 +230,9 @@ def test_an_error_in_the_specified_form_comes_as_events(make: Made, told: Told) 
     events = list(make().responses.create(model="gpt-4o", input=prompt, stream=True))
     kinds = [event.type for event in events]
     assert kinds.count("response.output_text.delta") == 3
-    assert set(kinds[kinds.index("error") :]) <= {"error", "response.failed"}
+    assert kinds[-2:] == ["error", "response.failed"]
+    assert events[-1].type == "response.failed"
+    assert events[-1].response.status == "failed"
 
 
 def test_a_cut_stream_is_a_connection_error(

@@ -112,6 +112,14 @@ def user(text: str, model: str, **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": text}], **fields}
 
 
+def asked(place: Place, model: str, prompt: str, **fields: Any) -> dict[str, Any]:
+    """A request that offers a tool where the prompt is about calls and the model takes one."""
+    profile = place.mount.profile(place.row.name, model)
+    assert profile is not None, f"{place.name} does not know {model}"
+    tools = {"tools": [WEATHER]} if "tool_call" in prompt and profile.has("tools") else {}
+    return user(prompt, model, **tools, **fields)
+
+
 def streamed(body: dict[str, Any]) -> dict[str, Any]:
     return body | {"stream": True, "stream_options": {"include_usage": True}}
 

@@ -226,6 +226,15 @@ def test_an_error_in_a_stream_has_the_streams_form(fleet: live.Live, after: int)
     assert len(array) == after + 1
 
 
+def test_a_stale_signature_is_refused_where_the_history_bears_one(fleet: live.Live) -> None:
+    key = {"x-goog-api-key": "sk-fleet-gemini", "x-windtunnel-fault": "stale_signature"}
+    signed = {"role": "model", "parts": [{"text": "Yes.", "thoughtSignature": "skip_thought_signature_validator"}]}
+    path = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
+    for turn, status in ((signed, 400), (says("Yes.", "model"), 200)):
+        contents = [says("Hi"), turn, says("So?")]
+        assert fleet.call(live.request("POST", path, {"contents": contents}, key)).status == status
+
+
 def test_a_ready_made_reply_differs_only_in_its_id(fleet: live.Live) -> None:
     """The same request twice: each has an id of its own, and on Vertex its own time."""
     first, second = (fleet.call(sent("Again")).body for _ in range(2))

@@ -9,7 +9,6 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types.responses import Response
 
 from simulator.clock import Clock
 from tests.simulator.live import Live, Reply, request, running
@@ -279,7 +278,7 @@ def mounts(live: Live) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def test_every_provider_that_has_this_wire_answers(fleet: Live) -> None:
-    """All their models, whole and streamed: alike, of the official client's types, under ids that differ."""
+    """The first and the last of their models, whole and streamed: alike, under ids that differ."""
     seen = set()
     for name, path, listed in mounts(fleet):
         assert listed, name
@@ -290,7 +289,6 @@ def test_every_provider_that_has_this_wire_answers(fleet: Live) -> None:
             assert whole.status == 200, (name, model, whole.body)
             streamed = told(fleet.call(request("POST", path, body | {"stream": True}, key)).body)
             last = streamed[-1]["response"]
-            Response.model_construct(**whole.json)
             assert [item["type"] for item in last["output"]] == [item["type"] for item in whole.json["output"]]
             assert last["usage"] == whole.json["usage"]
             assert [event["sequence_number"] for event in streamed] == list(range(len(streamed)))
@@ -303,12 +301,10 @@ def test_every_provider_that_has_this_wire_answers(fleet: Live) -> None:
 
 def test_other_vendors_keep_and_refuse_in_their_own_form(fleet: Live) -> None:
     """xAI's ids are UUIDs and can be fetched; DeepSeek keeps nothing."""
-    made: dict[str, str] = {}
     for name, path, model in (("xai", "/xai/v1", "grok-4.3"), ("deepseek", "/deepseek", "deepseek-v4-flash")):
         key = {"authorization": f"Bearer sk-fleet-{name}", "content-type": "application/json"}
         body = {"model": model, "input": f"Hello {name}"}
         reply = fleet.call(request("POST", f"{path}/responses", body, key)).json
-        made[name] = reply["id"]
         found = fleet.call(request("GET", f"{path}/responses/{reply['id']}", None, key), "GET")
         assert found.status == (200 if reply["store"] else 404)
         assert uuid.UUID(reply["id"])
@@ -317,4 +313,3 @@ def test_other_vendors_keep_and_refuse_in_their_own_form(fleet: Live) -> None:
         between = {"role": "assistant", "content": "Hm"}
         body = {"model": model, "input": [call, between, output]}
         assert fleet.call(request("POST", f"{path}/responses", body, key)).status == (200 if name == "xai" else 400)
-    assert set(made) == {"xai", "deepseek"}
