@@ -106,14 +106,15 @@ def _continuing(body: Body) -> Ask:
     for name in OF_THE_THREAD:
         if body.get(name) is not None:
             raise refuse(f"{name}: may not be sent when `thread` is continued, which keeps the one it was created with")
-    anthropic_fields.required(body, "messages", "", anthropic_fields.array)
-    if not body["messages"]:
-        raise refuse("messages: at least one message is required")
+    if "messages" not in body:
+        raise refuse("messages: Field required")
+    anthropic_content.messages(body["messages"], body.version)
     previous = body["thread"]["previous_message_id"]
     named = _MESSAGE_ID.fullmatch(previous)
     if named is None:
         raise Refused(Problem("not_kept", param=previous))
-    return Ask("generate", body["model"], stream=body.get("stream") or False, body=body, keep=True, needs=named[1])
+    new, stream = anthropic_content.turns(body), body.get("stream") or False
+    return Ask("generate", body["model"], new, stream, body=body, keep=True, needs=named[1])
 
 
 def understood(data: Body, operation: str) -> Ask:

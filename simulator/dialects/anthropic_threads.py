@@ -32,9 +32,7 @@ def check(body: Mapping[str, Any], profile: Profile) -> None:
     if body.get("thread") is None:
         return
     unsupported = [
-        name
-        for name in profile.facts.get("thread_unsupported", ())
-        if name not in FIELDS or body.get(name) is not None
+        name for name in profile.facts.get("thread_unsupported", ()) if name not in FIELDS or body.get(name) is not None
     ]
     if unsupported:
         details = (("unsupported", unsupported),)

@@ -98,7 +98,7 @@ def tool(name: str, **properties: Any) -> dict[str, Any]:
 WEATHER = tool("get_weather", city={"type": "string"}, days={"type": "integer", "minimum": 1, "maximum": 9})
 CLOCK = tool("get_time", zone={"type": "string"})
 SPEAK = {"type": "custom", "name": "speak", "description": "Says anything"}
-BUILT_IN = [
+BUILT_IN: list[dict[str, Any]] = [
     {"type": "web_search"},
     {"type": "file_search", "vector_store_ids": ["vs_1"]},
     {"type": "code_interpreter", "container": {"type": "auto"}},

@@ -48,7 +48,7 @@ def cases() -> Iterator[tuple[Place, str]]:
 
 @pytest.mark.parametrize(("place", "model"), list(cases()), ids=lambda part: getattr(part, "name", part))
 def test_a_stream_says_what_the_json_says(place: Place, model: str) -> None:
-    """Text, thoughts, calls, reason and usage are the same both ways, and the usage is the true one by the vendor's sum."""
+    """Text, thoughts, calls, reason and usage are the same, and the usage is the true one by the vendor's sum."""
     if place.mount.facts.get("always_stream"):
         return
     for prompt in PROMPTS:
@@ -88,7 +88,7 @@ def test_the_nonce_is_in_every_reply_and_nothing_else_differs(place: Place, mode
 
 @pytest.mark.parametrize("row", list(FIRST))
 def test_the_official_sdk_reads_every_row(fleet: Live, row: str) -> None:
-    """Against the row as it is, its habits included: the stream's text is the JSON's, and the journal knows the usage."""
+    """Against the row with all its habits: the stream's text is the JSON's, and the journal knows the usage."""
     place = FIRST[row]
     model = place.models()[-1]
     base = f"{url(fleet)}{place.path(model).removesuffix('/chat/completions')}"

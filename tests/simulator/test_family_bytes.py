@@ -3,84 +3,275 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
-import pytest
 
-from tests.simulator.family import FIRST, NOW_S, asked, chunks, put_together, raw, streamed
+from tests.simulator.family import FIRST, NOW_S, PLACES, Place, asked, chunks, put_together, raw, streamed
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-Check = Callable[[bytes, bytes], bool]  # (the JSON reply, the stream) -> whether it is so
 TOOLS = "[[answer: tool_call]]"
 TWO = "[[answer: tool_call tool_calls=2]]"
 
 
-def choices(data: bytes) -> list[dict[str, Any]]:
-    return [choice for chunk in chunks(data) for choice in chunk["choices"]]
+@dataclass
+class Spoken:
+    """The JSON reply and the stream to one prompt."""
+
+    place: Place
+    model: str
+    prompt: str = "Hello"
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        script, _ = self.place.said(asked(self.place, self.model, self.prompt))
+        assert script.status == 200, raw(script)
+        found: dict[str, Any] = orjson.loads(raw(script))
+        return found
+
+    @cached_property
+    def stream(self) -> bytes:
+        script, _ = self.place.said(streamed(asked(self.place, self.model, self.prompt)))
+        assert script.status == 200, raw(script)
+        return raw(script)
+
+    @property
+    def message(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.body["choices"][0]["message"]
+        return found
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.body["usage"]
+        return found
+
+    @cached_property
+    def chunks(self) -> list[dict[str, Any]]:
+        return chunks(self.stream)
+
+    @property
+    def choices(self) -> list[dict[str, Any]]:
+        return [choice for chunk in self.chunks for choice in chunk["choices"]]
+
+    @property
+    def ends(self) -> list[dict[str, Any]]:
+        """The chunks that tell why a choice ended."""
+        return [chunk for chunk in self.chunks if any(choice.get("finish_reason") for choice in chunk["choices"])]
 
 
-def finishes(data: bytes) -> list[dict[str, Any]]:
-    return [chunk for chunk in chunks(data) if any(choice.get("finish_reason") for choice in chunk["choices"])]
+def at(row: str, model: str, prompt: str = "Hello") -> Spoken:
+    return Spoken(FIRST[row], model, prompt)
 
 
-CHECKLIST: list[tuple[str, str, str, str, Check]] = [
-    ("deepseek", "deepseek-reasoner", "Hello", "the id is a bare UUID", lambda j, s: bool(re.match(rf'\{{"id":"{UUID}",', j.decode()))),
-    ("deepseek", "deepseek-reasoner", "Hello", "the first chunk opens the thoughts with null beside them", lambda j, s: b'"delta":{"role":"assistant","content":null,"reasoning_content":""}' in s.split(b"\n\n")[0]),
-    ("deepseek", "deepseek-reasoner", "Hello", "usage:null in every chunk but the finish, which tells it", lambda j, s: [c["usage"] is not None for c in chunks(s)].index(True) == len(chunks(s)) - 1 and bool(finishes(s)[-1]["usage"])),
-    ("deepseek", "deepseek-chat", "Hello", "hit and miss add up to the prompt", lambda j, s: (u := orjson.loads(j)["usage"])["prompt_cache_hit_tokens"] + u["prompt_cache_miss_tokens"] == u["prompt_tokens"]),
-    ("deepseek", "deepseek-chat", TWO, "ids of calls count, and JSON has their index", lambda j, s: [(c["id"][:8], c["index"]) for c in orjson.loads(j)["choices"][0]["message"]["tool_calls"]] == [("call_00_", 0), ("call_01_", 1)]),
-    ("deepseek", "deepseek-chat", "Hello", "[DONE]", lambda j, s: s.endswith(b"data: [DONE]\n\n")),
-    ("qwen", "qwen3-max", "Hello", "choices come first, the id last", lambda j, s: list(orjson.loads(j))[0] == "choices" and list(orjson.loads(j))[-1] == "id"),
-    ("qwen", "qwen3-max", "Hello", "the usage has a last chunk of its own", lambda j, s: chunks(s)[-1]["choices"] == [] and bool(chunks(s)[-1]["usage"])),
-    ("qwen", "qwen3-max", TOOLS, "later deltas of a call have an empty id and a type", lambda j, s: b'"index":0,"id":"","type":"function","function":{"arguments":"' in s),
-    ("qwen", "qwen3-max", TOOLS, "a stray delta without finish_reason comes before the finish", lambda j, s: "finish_reason" not in choices(s)[-2] and choices(s)[-2]["delta"]["tool_calls"][0]["function"]["arguments"] == ""),
-    ("glm", "glm-5", "Hello", "30 characters of id, a time first; also as request_id", lambda j, s: bool(re.fullmatch(r"20\d{12}[0-9a-f]{16}", orjson.loads(j)["id"])) and orjson.loads(j)["request_id"] == orjson.loads(j)["id"]),
-    ("glm", "glm-5", TOOLS, "the role in every delta", lambda j, s: all(c["delta"]["role"] == "assistant" for c in choices(s))),
-    ("glm", "glm-5", "Hello", "finish_reason only in the last chunk, before the delta", lambda j, s: ["finish_reason" in c for c in choices(s)].count(True) == 1 and list(choices(s)[-1]).index("finish_reason") < list(choices(s)[-1]).index("delta")),
-    ("glm", "glm-5", "Hello", "no `object`, and the usage in the finish", lambda j, s: "object" not in chunks(s)[0] and bool(finishes(s)[0]["usage"])),
-    ("kimi", "kimi-k2.5", "Hello", "the usage in the choice that finishes and once more at the end", lambda j, s: choices(s)[-1]["usage"] == chunks(s)[-1]["usage"] and chunks(s)[-1]["choices"] == []),
-    ("kimi", "kimi-k2.5", TOOLS, "ids of calls bear their name", lambda j, s: b'"id":"functions.get_weather:0"' in s),
-    ("minimax", "MiniMax-M2.5", "Hello", "thoughts in tags within the text", lambda j, s: orjson.loads(j)["choices"][0]["message"]["content"].startswith("<think>\n") and "</think>" in put_together(chunks(s))[0].text),
-    ("minimax", "MiniMax-M2.5", "Hello", "base_resp beside the answer", lambda j, s: orjson.loads(j)["base_resp"] == {"status_code": 0, "status_msg": ""}),
-    ("xai", "grok-3-mini", "Hello", "completion_tokens without the reasoning, which the total has", lambda j, s: (u := orjson.loads(j)["usage"])["total_tokens"] == u["prompt_tokens"] + u["completion_tokens"] + u["completion_tokens_details"]["reasoning_tokens"] and u["completion_tokens_details"]["reasoning_tokens"] > 0),
-    ("xai", "grok-3", "Hello", "neither finish_reason nor logprobs until the end; the role beside the first text", lambda j, s: set(choices(s)[0]) == {"index", "delta"} and list(choices(s)[0]["delta"]) == ["content", "role"]),
-    ("xai", "grok-4-0709", "[[answer: reasoning]]", "an empty chunk for each token thought in secret", lambda j, s: s.count(b'"delta":{}}') == chunks(s)[-1]["usage"]["completion_tokens_details"]["reasoning_tokens"]),
-    ("azure", "gpt-4o", "Hello", "first a chunk without choices, with verdicts on the prompt", lambda j, s: s.startswith(b'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[')),
-    ("azure", "gpt-4o", "Hello", "keys in the order of the alphabet", lambda j, s: all(list(c) == sorted(c) for c in [orjson.loads(j), *chunks(s)[1:]])),
-    ("azure", "gpt-4o", "Hello", "a verdict on every choice; none in the role's", lambda j, s: choices(s)[0]["content_filter_results"] == {} and "hate" in choices(s)[1]["content_filter_results"]),
-    ("openrouter", "moonshotai/kimi-k2.5", "Hello", "two chunks that finish, the second with the usage and the cost", lambda j, s: len(finishes(s)) == 2 and "usage" not in finishes(s)[0] and finishes(s)[1]["usage"]["cost"] > 0),
-    ("openrouter", "moonshotai/kimi-k2.5", "Hello", "gen-, the second, 20 characters", lambda j, s: bool(re.fullmatch(rf"gen-{NOW_S}-[A-Za-z0-9]{{20}}", orjson.loads(j)["id"]))),
-    ("openrouter", "moonshotai/kimi-k2.5", "Hello", "the role, the provider and its own word for the end", lambda j, s: all(c["delta"]["role"] == "assistant" and "native_finish_reason" in c for c in choices(s)) and chunks(s)[0]["provider"] == "Fleet"),
-    ("groq", "openai/gpt-oss-120b", "Hello", "x_groq in the first chunk, its usage and the plain one in the finish", lambda j, s: "id" in chunks(s)[0]["x_groq"] and finishes(s)[0]["x_groq"]["usage"] == finishes(s)[0]["usage"]),
-    ("groq", "openai/gpt-oss-120b", TOOLS, "a whole call in one chunk, of a 9-character id", lambda j, s: s.count(b'"tool_calls":[') == 1 and len(orjson.loads(j)["choices"][0]["message"]["tool_calls"][0]["id"]) == 9),
-    ("groq", "openai/gpt-oss-120b", "Hello", "thoughts in `reasoning` with a channel", lambda j, s: b'"channel":"analysis"' in s and b"reasoning_content" not in s),
-    ("mistral", "magistral-medium-latest", "Hello", "thoughts as parts of the content", lambda j, s: b'"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"' in s),
-    ("mistral", "mistral-small-latest", TOOLS, "a call, the reason and the usage in one chunk", lambda j, s: bool(finishes(s)[0]["usage"]) and "tool_calls" in finishes(s)[0]["choices"][0]["delta"]),
-    ("mistral", "mistral-small-latest", "Hello", "32 hexadecimal digits, padding in `p`", lambda j, s: bool(re.fullmatch(r"[0-9a-f]{32}", orjson.loads(j)["id"])) and "p" in chunks(s)[1]),
-    ("together", "deepseek-ai/DeepSeek-R1", "Hello", "the text twice, once beside the delta", lambda j, s: all(c["text"] == c["delta"]["content"] for c in choices(s))),
-    ("vllm", "zai/GLM-5.2", "Hello", "prompt_token_ids in the first chunk, the fingerprint in the usage's", lambda j, s: "prompt_token_ids" in chunks(s)[0] and "system_fingerprint" not in chunks(s)[0] and chunks(s)[-1]["system_fingerprint"].startswith("vllm-")),
-    ("vllm", "zai/GLM-5.2", "Hello", "prompt, total, completion", lambda j, s: list(chunks(s)[-1]["usage"])[:3] == ["prompt_tokens", "total_tokens", "completion_tokens"]),
-    ("novita", "meta-llama/llama-3.1-8b-instruct", "Hello", "details of the usage are null", lambda j, s: orjson.loads(j)["usage"]["prompt_tokens_details"] is None),
-    ("hyperbolic", "meta-llama/Llama-3.3-70B-Instruct", "Hello", "the usage grows from chunk to chunk", lambda j, s: (n := [c["usage"]["completion_tokens"] for c in chunks(s)]) == sorted(n) and n[0] < n[-1]),
-    ("perplexity", "sonar", "Hello", "CRLF, citations everywhere, no [DONE]", lambda j, s: s.endswith(b"\r\n\r\n") and b"[DONE]" not in s and all(c["citations"] for c in chunks(s))),
-    ("cerebras", "gpt-oss-120b", "Hello", "time_info in the finish, no [DONE]", lambda j, s: "time_info" in finishes(s)[0] and b"[DONE]" not in s),
-    ("gemini", "gemini-3.1-pro", TOOLS, "calls without an index, with a signature", lambda j, s: "index" not in (c := choices(s)[0]["delta"]["tool_calls"][0]) and "thought_signature" in c["extra_content"]["google"]),
-    ("aggregator", "glm-5", "Hello", "OpenAI's order of keys, reasoning_content, no padding", lambda j, s: b"reasoning_content" in s and b"obfuscation" not in s),
-]  # fmt: skip
+def test_deepseek() -> None:
+    said = at("deepseek", "deepseek-reasoner")
+    assert re.fullmatch(UUID, said.body["id"])
+    assert said.choices[0]["delta"] == {"role": "assistant", "content": None, "reasoning_content": ""}
+    assert said.choices[1]["delta"]["content"] is None
+    assert said.choices[-2]["delta"]["reasoning_content"] is None
+    assert [chunk["usage"] is not None for chunk in said.chunks].index(True) == len(said.chunks) - 1
+    assert said.ends == said.chunks[-1:]
+    assert said.choices[-1]["delta"] == {"content": "", "reasoning_content": None}
+    assert said.stream.endswith(b"data: [DONE]\n\n")
+    assert re.fullmatch(r"fp_[0-9a-f]{10}_prod0820_fp8_kvcache_20260402", said.body["system_fingerprint"])
+    assert list(said.chunks[0]) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"]
+    calls = at("deepseek", "deepseek-chat", TWO).message["tool_calls"]
+    assert [(call["id"][:8], len(call["id"]), call["index"]) for call in calls] == [
+        ("call_00_", 32, 0),
+        ("call_01_", 32, 1),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("row", "model", "prompt", "check"),
-    [(row, model, prompt, check) for row, model, prompt, _, check in CHECKLIST],
-    ids=[f"{row[0]}: {row[3]}" for row in CHECKLIST],
-)
-def test_the_checklist(row: str, model: str, prompt: str, check: Check) -> None:
-    """What tells a vendor from the others, in the raw bytes."""
-    place = FIRST[row]
-    body = asked(place, model, prompt)
-    json_reply, _ = place.said(body)
-    stream, _ = place.said(streamed(body))
-    assert json_reply.status == stream.status == 200, raw(json_reply)
-    assert check(raw(json_reply), raw(stream)), raw(stream).decode()
+def test_deepseek_caches_in_steps_of_64() -> None:
+    place = FIRST["deepseek"]
+    turns = [{"role": "user", "content": "word " * 300}, {"role": "assistant", "content": "Yes."}]
+    body = {"model": "deepseek-chat", "messages": [*turns, {"role": "user", "content": "And now?"}]}
+    usage = orjson.loads(raw(place.said(body)[0]))["usage"]
+    hit = usage["prompt_cache_hit_tokens"]
+    assert hit > 0
+    assert hit % 64 == 0
+    assert hit == usage["prompt_tokens_details"]["cached_tokens"]
+    assert hit + usage["prompt_cache_miss_tokens"] == usage["prompt_tokens"]
+
+
+def test_qwen() -> None:
+    said = at("qwen", "qwen3-max")
+    assert re.fullmatch(f"chatcmpl-{UUID}", said.body["id"])
+    keys = list(said.body)
+    assert (keys[0], keys[-1]) == ("choices", "id")
+    assert said.body["system_fingerprint"] is None
+    assert said.chunks[-1]["choices"] == []
+    assert said.chunks[-1]["usage"]
+    assert all(chunk["usage"] is None for chunk in said.chunks[:-1])
+    called = at("qwen", "qwen3-max", TOOLS)
+    assert b'"index":0,"id":"","type":"function","function":{"arguments":"' in called.stream
+    *_, stray, end = called.choices
+    assert "finish_reason" not in stray
+    assert stray["delta"]["tool_calls"][0]["function"]["arguments"] == ""
+    assert end["delta"] == {}
+
+
+def test_qwen_thinks_when_it_is_asked_to() -> None:
+    place = FIRST["qwen"]
+    thought = orjson.loads(raw(place.said(asked(place, "qwen3-max", "Hello", enable_thinking=True))[0]))
+    assert thought["choices"][0]["message"]["reasoning_content"]
+    assert thought["usage"]["completion_tokens_details"]["reasoning_tokens"] > 0
+    plain = at("qwen", "qwen3-max")
+    assert "reasoning_content" not in plain.message
+    assert "completion_tokens_details" not in plain.usage
+    refused, _ = place.said(asked(place, "qwen3-32b", "Hello", enable_thinking=True))
+    assert refused.status == 400
+    told = orjson.loads(raw(refused))["error"]["message"]
+    assert told == "parameter.enable_thinking must be set to false for non-streaming calls"
+
+
+def test_glm() -> None:
+    said = at("glm", "glm-5", TOOLS)
+    assert re.fullmatch(r"20\d{12}[0-9a-f]{16}", said.body["id"])
+    assert said.body["request_id"] == said.body["id"]
+    assert not {"logprobs", "system_fingerprint"} & {*said.body, *said.body["choices"][0]}
+    assert all(choice["delta"]["role"] == "assistant" for choice in said.choices)
+    assert ["finish_reason" in choice for choice in said.choices].index(True) == len(said.choices) - 1
+    assert list(said.choices[-1]) == ["index", "finish_reason", "delta"]
+    assert said.chunks[-1]["usage"]
+    assert "object" not in said.chunks[0]
+    place = FIRST["glm"]
+    body = asked(place, "glm-5", "Hello", thinking={"type": "disabled"})
+    assert "reasoning_content" not in orjson.loads(raw(place.said(body)[0]))["choices"][0]["message"]
+
+
+def test_kimi() -> None:
+    said = at("kimi", "kimi-k2.5")
+    assert said.choices[-1]["usage"] == said.chunks[-1]["usage"]
+    assert said.chunks[-1]["choices"] == []
+    assert at("kimi", "kimi-k2.5", TOOLS).message["tool_calls"][0]["id"] == "functions.get_weather:0"
+
+
+def test_minimax() -> None:
+    said = at("minimax", "MiniMax-M2.5")
+    assert re.fullmatch(r"<think>\n.+\n</think>\n\n.+", said.message["content"])
+    assert put_together(said.chunks)[0].text == said.message["content"]
+    assert said.body["base_resp"] == {"status_code": 0, "status_msg": ""}
+
+
+def test_xai() -> None:
+    said = at("xai", "grok-3-mini")
+    thought = said.usage["completion_tokens_details"]["reasoning_tokens"]
+    assert thought > 0
+    assert said.usage["total_tokens"] == said.usage["prompt_tokens"] + said.usage["completion_tokens"] + thought
+    assert said.usage["num_sources_used"] == 0
+    assert said.usage["cost_in_usd_ticks"] > 0
+    plain = at("xai", "grok-3")
+    assert list(plain.choices[0]["delta"]) == ["content", "role"]
+    assert all(set(choice) == {"index", "delta"} for choice in plain.choices[:-1])
+    assert re.fullmatch(f"{UUID}_us-east-1", plain.body["id"])
+    silent = at("xai", "grok-4-0709", "[[answer: reasoning]]")
+    thought = silent.chunks[-1]["usage"]["completion_tokens_details"]["reasoning_tokens"]
+    assert silent.stream.count(b'"delta":{}}') == thought > 0
+
+
+def test_azure() -> None:
+    said = at("azure", "gpt-4o")
+    begins = (
+        b'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0'
+    )
+    assert said.stream.startswith(begins)
+    assert all(list(found) == sorted(found) for found in [said.body, *said.chunks[1:]])
+    assert said.choices[0]["content_filter_results"] == {}
+    assert said.choices[1]["content_filter_results"]["violence"] == {"filtered": False, "severity": "safe"}
+    assert len(said.body["id"]) == 38
+    for frame in said.stream.split(b"\n\n")[1:-2]:
+        assert len(frame.removeprefix(b"data: ")) % 16 == 1
+    grok = Spoken(PLACES["azure/models"], "grok-3")
+    assert grok.body["prompt_filter_results"] is None
+    assert grok.usage["audio_prompt_tokens"] == 0
+
+
+def test_openrouter() -> None:
+    said = at("openrouter", "moonshotai/kimi-k2.5")
+    assert re.fullmatch(rf"gen-{NOW_S}-[A-Za-z0-9]{{20}}", said.body["id"])
+    first, second = said.ends
+    assert "usage" not in first
+    assert second["usage"]["cost"] > 0
+    assert second["usage"]["is_byok"] is False
+    assert all(choice["delta"]["role"] == "assistant" and "native_finish_reason" in choice for choice in said.choices)
+    assert said.choices[0]["delta"]["reasoning_details"][0]["type"] == "reasoning.text"
+    older = at("openrouter", "z-ai/glm-4.5-air")
+    assert older.chunks[-1]["choices"][0]["finish_reason"] is None
+    assert older.chunks[-1]["usage"]["cost_details"]["upstream_inference_cost"] is None
+
+
+def test_groq() -> None:
+    said = at("groq", "openai/gpt-oss-120b", TOOLS)
+    assert said.chunks[0]["x_groq"]["id"].startswith("req_01")
+    assert all("x_groq" not in chunk for chunk in said.chunks[1:-2])
+    assert said.ends[0]["x_groq"]["usage"] == said.ends[0]["usage"] == said.chunks[-1]["usage"]
+    assert said.choices[1]["delta"]["channel"] == "analysis"
+    assert b"reasoning_content" not in said.stream
+    assert said.stream.count(b'"tool_calls":[') == 1
+    assert len(said.message["tool_calls"][0]["id"]) == 9
+    assert {"queue_time", "prompt_time", "completion_time", "total_time"} <= said.usage.keys()
+
+
+def test_mistral() -> None:
+    said = at("mistral", "magistral-medium-latest")
+    assert said.choices[1]["delta"]["content"][0]["type"] == "thinking"
+    assert [part["type"] for part in said.message["content"]] == ["thinking", "text"]
+    assert re.fullmatch(r"[0-9a-f]{32}", said.body["id"])
+    assert said.chunks[1]["p"]
+    called = at("mistral", "mistral-small-latest", TOOLS)
+    (end,) = called.ends
+    assert end["usage"]
+    assert len(end["choices"][0]["delta"]["tool_calls"][0]["id"]) == 9
+
+
+def test_servers_of_open_weights() -> None:
+    together = at("together", "deepseek-ai/DeepSeek-R1")
+    assert all(choice["text"] == choice["delta"]["content"] for choice in together.choices)
+    assert together.message["content"].startswith("<think>\n")
+    vllm = at("vllm", "zai/GLM-5.2")
+    assert re.fullmatch(r"chatcmpl-[0-9a-f]{16}", vllm.body["id"])
+    assert "prompt_token_ids" in vllm.chunks[0]
+    assert "token_ids" in vllm.choices[1]
+    assert [chunk.get("system_fingerprint") for chunk in vllm.chunks[:-1]] == [None] * (len(vllm.chunks) - 1)
+    assert vllm.chunks[-1]["system_fingerprint"].startswith("vllm-0.24.0-tp4-")
+    assert list(vllm.chunks[-1]["usage"])[:3] == ["prompt_tokens", "total_tokens", "completion_tokens"]
+    called = at("vllm", "zai/GLM-5.2", TOOLS).message["tool_calls"][0]
+    assert re.fullmatch(r"chatcmpl-tool-[0-9a-f]{16}", called["id"])
+    novita = at("novita", "meta-llama/llama-3.1-8b-instruct")
+    assert novita.usage["prompt_tokens_details"] is None
+    assert "sla_metrics" in Spoken(PLACES["huggingface/novita/v3/openai"], "meta-llama/llama-3.1-8b-instruct").chunks[0]
+    growing = [chunk["usage"]["completion_tokens"] for chunk in at("hyperbolic", "llama3").chunks]
+    assert growing == sorted(growing)
+    assert growing[0] < growing[-1]
+    cerebras = at("cerebras", "gpt-oss-120b")
+    assert cerebras.chunks[-1]["time_info"]
+    assert b"[DONE]" not in cerebras.stream
+
+
+def test_perplexity() -> None:
+    said = at("perplexity", "sonar")
+    assert said.stream.endswith(b"\r\n\r\n")
+    assert b"[DONE]" not in said.stream
+    assert all(chunk["citations"] and chunk["usage"]["search_context_size"] == "low" for chunk in said.chunks)
+
+
+def test_gemini_s_compatible_endpoint() -> None:
+    place = FIRST["gemini"]
+    said = Spoken(place, place.models()[0], "[[answer: tool_call reasoning_tokens=64]]")
+    call = said.choices[0]["delta"]["tool_calls"][0]
+    assert "index" not in call
+    assert call["extra_content"]["google"]["thought_signature"]
+    assert all(chunk["usage"] for chunk in said.chunks)
+    assert said.usage["total_tokens"] - said.usage["prompt_tokens"] - said.usage["completion_tokens"] == 64
+
+
+def test_vercel_tells_its_routing() -> None:
+    said = at("vercel-ai-gateway", "openai/gpt-5")
+    assert re.fullmatch(r"gen_01KK[0-9A-HJKMNP-TV-Z]{22}", said.body["id"])
+    routing = said.message["provider_metadata"]["gateway"]["routing"]
+    assert routing["originalModelId"] == "openai/gpt-5"
+    assert said.ends[-1]["choices"][0]["delta"]["provider_metadata"]["gateway"]["routing"] | {"attempts": 0}
+    assert "anthropic" in at("vercel-ai-gateway", "anthropic/claude-sonnet-4").message["provider_metadata"]

@@ -25,6 +25,7 @@ from tests.simulator import (
     test_content_faults,
     test_error_quirks,
     test_framing_quirks,
+    test_gates,
     test_mode_mismatch,
     test_tool_quirks,
     test_usage_quirks,
@@ -33,7 +34,7 @@ from tests.simulator.live import END, RESET, Live, Reply, chat, message, running
 
 QUIRKS = (  # see what they name in CATALOGUE
     *(test_framing_quirks, test_mode_mismatch, test_connection_faults, test_chunk_quirks),
-    *(test_usage_quirks, test_tool_quirks, test_error_quirks, test_content_faults),
+    *(test_usage_quirks, test_tool_quirks, test_error_quirks, test_content_faults, test_gates),
 )
 SEEN: set[str] = set()  # kinds that a test of this file looks for
 

@@ -11,6 +11,8 @@ from simulator.clock import Clock
 from simulator.gates import GATES, Gates, Hold
 from tests.simulator.live import Line, Live, chat, request, running
 
+CATALOGUE = ["gate"]
+
 
 @pytest.fixture
 def fleet() -> Iterator[Live]:

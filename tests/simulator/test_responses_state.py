@@ -279,7 +279,7 @@ def mounts(live: Live) -> Iterator[tuple[str, str, list[str]]]:
 
 def test_every_provider_that_has_this_wire_answers(fleet: Live) -> None:
     """The first and the last of their models, whole and streamed: alike, under ids that differ."""
-    seen = set()
+    seen: set[str] = set()
     for name, path, listed in mounts(fleet):
         assert listed, name
         key = {"authorization": f"Bearer sk-fleet-{name}", "content-type": "application/json"}
@@ -303,7 +303,7 @@ def test_other_vendors_keep_and_refuse_in_their_own_form(fleet: Live) -> None:
     """xAI's ids are UUIDs and can be fetched; DeepSeek keeps nothing."""
     for name, path, model in (("xai", "/xai/v1", "grok-4.3"), ("deepseek", "/deepseek", "deepseek-v4-flash")):
         key = {"authorization": f"Bearer sk-fleet-{name}", "content-type": "application/json"}
-        body = {"model": model, "input": f"Hello {name}"}
+        body: dict[str, Any] = {"model": model, "input": f"Hello {name}"}
         reply = fleet.call(request("POST", f"{path}/responses", body, key)).json
         found = fleet.call(request("GET", f"{path}/responses/{reply['id']}", None, key), "GET")
         assert found.status == (200 if reply["store"] else 404)
