@@ -23,6 +23,7 @@ from simulator.faults.streams import body_length
 from simulator.fixtures.fixture import Fixtures
 from simulator.gates import Gates
 from simulator.head import date_line, whole
+from simulator.jobs.desk import AGAIN, Desk, effect
 from simulator.journal import Headers, Outcome
 from simulator.judge import Fate, Judge, Passage
 from simulator.load import UNLOADED
@@ -63,6 +64,7 @@ class Fleet:
         self._marks = {name: Nonces(name, seed, "mark")(0).decode() for name in ALPHABETS}
         self.memory = Memory()
         self.shelf = Shelf()
+        self.desk = Desk(self.shelf, self._as_kept)
         self.salt: tuple[object, ...] = ()  # what keeps the nonces of several workers apart
         self.fixtures = Fixtures()
         self.judge = Judge(self.plan, self.attempts, self.doors, self.gates)
@@ -120,7 +122,7 @@ class Fleet:
         attempt = fate.attempt
         directed = self.plan.directed(known.subject, attempt, fate.call, known.asked)
         faults = (*known.provider.faults, *fate.faults, *directed)
-        serving = _serving(known, known.nonces(attempt).decode(), int(now_ms // 1000), attempt)
+        serving = _serving(known, known.nonces(attempt).decode(), int(now_ms // 1000), attempt, now_ms)
         key = (self.seed, known.provider.name, known.subject.key, attempt)
         played = self._enact(known, serving, key, faults, fate.passage)
         self._keep(known, serving.nonce, serving.now_s)
@@ -165,9 +167,15 @@ class Fleet:
         held = self.shelf.get(provider.name, ask.needs)
         if held is None or held.known.ask is None or held.known.profile is None:
             raise Refused(Problem("not_kept", param=ask.needs))
+        return self._as_kept(held, ask.needs)
+
+    def _as_kept(self, held: Held, nonce: str) -> Kept:
+        """What is on the shelf, as a dialect sees it."""
         known = held.known
-        serving = _serving(known, ask.needs, held.now_s)
-        return Kept(held.known.ask, self._answer(known), held.known.profile, serving, held.cancelled_s)
+        if known.ask is None or known.profile is None:
+            raise TypeError("only an exchange that a model answered is kept")
+        serving = replace(_serving(known, nonce, held.now_s), job=held.job)
+        return Kept(known.ask, self._answer(known), known.profile, serving, held.cancelled_s)
 
     def _read(
         self, provider: Provider, method: str, path: str, query: bytes, facts: Facts, headers: Headers, body: bytes
@@ -203,6 +211,9 @@ class Fleet:
             directives, asked = NONE, ()
             problem = Problem("invalid_request", f"Windtunnel directive: {error}")
         digest = draws.nonce(method, path, query, body)
+        job = None if kept is None else kept.serving.job  # what is asked of a job belongs to the case that submitted it
+        case = directives.case or (job.case if job else None)
+        counted = case if effect(dialect, operation) == AGAIN else directives.case
         subject = Subject(
             provider=provider.name,
             region=provider.region,
@@ -213,8 +224,8 @@ class Fleet:
             method=method,
             path=path,
             query=text,
-            case=directives.case,
-            key=directives.case or digest,
+            case=case,
+            key=counted or digest,
         )
         seed = draws.integer(self.seed, provider.name, digest) >> 65
         nonces = Nonces(mount.nonces, self.seed, provider.name, subject.key, *self.salt)
@@ -297,7 +308,12 @@ class Fleet:
             outcome.usage_true, outcome.usage_told = said.usage, said.told
             scene = replace(scene, retell=partial(self._retell, known, said, serving, visit), usage=said.usage)
         else:
+            serving, met = self.desk.prepare(known, serving, scene, faults)
             script = self._perform(known, serving)
+            met += self.desk.perform(known, serving, scene, faults, self.plan.directed)
+            applied += met
+            if serving.job is not None:
+                script = script.later(serving.job.plan.reply_ms)
             outcome.usage_true = outcome.usage_told = script.usage
         if visit is not None and problem is turned_away:
             script = dressed(script, visit)
@@ -378,10 +394,10 @@ class Fleet:
         ready.parts = ready.data.split(known.mark.encode())
 
 
-def _serving(known: Known, nonce: str, now_s: int, attempt: int = 1) -> Serving:
+def _serving(known: Known, nonce: str, now_s: int, attempt: int = 1, now_ms: float = 0.0) -> Serving:
     """What a dialect may know of one exchange."""
     subject = known.subject
-    return Serving(nonce, now_s, known.seed, known.mount.facts, attempt, subject.path, subject.query)
+    return Serving(nonce, now_s, known.seed, known.mount.facts, attempt, subject.path, subject.query, now_ms)
 
 
 def dressed(script: Script, passage: Passage | None) -> Script:

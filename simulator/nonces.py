@@ -19,7 +19,7 @@ _ULID_CHARACTERS = bytes.maketrans(b"ILOU", b"0189")  # Crockford's alphabet lac
 
 
 class Nonces:
-    """A series of nonces, by number, of an alphabet of ALPHABETS (NONCE_LENGTH characters unless its name says else)."""
+    """A series of nonces, by number, of an alphabet of ALPHABETS."""
 
     __slots__ = ("_base", "_spell")
 

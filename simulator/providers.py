@@ -192,7 +192,10 @@ def _mounts(
             continue
         at = entry.get("at", dialect.root)
         roots = tuple([at] if isinstance(at, str) else at)
-        mounts.append(Mount(dialect, roots, {**facts, **entry.get("facts", {})}))
+        own = {**facts, **entry.get("facts", {})}
+        wrong = getattr(dialect, "flaws", None)  # of the facts that only this dialect knows
+        flaws += [Flaw(f"{place}.facts.{name}", came, due) for name, came, due in (wrong(own) if wrong else ())]
+        mounts.append(Mount(dialect, roots, own))
     if flaws:
         raise Flawed(flaws)
     return tuple(mounts)

@@ -116,7 +116,7 @@ class App:
         if missing and await shelves.fetch(provider.name, ask.needs):
             query = subject.query.encode("latin-1")
             known = self.fleet.recognise(provider, subject.method, subject.path, query, headers, known.body)
-        if known.problem is None and ask.operation in ("cancel", "delete"):
+        if known.problem is None and ask.operation in ("cancel", "delete", "retry"):
             await shelves.forget(provider.name, ask.needs)
         return known
 

@@ -7,12 +7,15 @@ hot path one entry in a table. Bounded by number and by bytes of their requests:
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
+
+from simulator.jobs.job import Job
 
 if TYPE_CHECKING:
     from simulator.memory import Known
 
-EXCHANGES = 5_000
+EXCHANGES = 20_000
 BYTES = 64 << 20
 
 
@@ -22,6 +25,7 @@ class Held(NamedTuple):
     known: Known
     now_s: int
     cancelled_s: int | None = None
+    job: Job | None = None  # that it began (simulator/jobs)
 
 
 class Shelf:
@@ -45,6 +49,12 @@ class Shelf:
     def get(self, provider: str, nonce: str) -> Held | None:
         """The exchange of that nonce."""
         return self._held.get((provider, nonce))
+
+    def of(self, provider: str) -> Iterator[tuple[str, Held]]:
+        """The exchanges of a provider with their nonces, the oldest change first."""
+        for (name, nonce), held in tuple(self._held.items()):
+            if name == provider:
+                yield nonce, held
 
     def drop(self, provider: str, nonce: str) -> None:
         """Forget an exchange."""

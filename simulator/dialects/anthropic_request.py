@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from simulator.ask import Ask, Request, Tool
-from simulator.dialects import anthropic_content, anthropic_fields, anthropic_tokens
+from simulator.dialects import anthropic_content, anthropic_fields, anthropic_images, anthropic_tokens
 from simulator.dialects.anthropic_problems import MAX_BODY_BYTES, refuse
 from simulator.problem import Problem, Refused
 
@@ -125,6 +125,7 @@ def understood(data: Body, operation: str) -> Ask:
     if "messages" not in data:
         raise refuse("messages: Field required")
     anthropic_content.messages(data["messages"], data.version)
+    anthropic_images.check(data["messages"])
     _thinking_fits(data, counting)
     tools = _tools(data.get("tools") or ())
     tool_choice, parallel = _tool_choice(data.get("tool_choice") or {}, tools)

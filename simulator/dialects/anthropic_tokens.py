@@ -32,6 +32,7 @@ DOCUMENT_TOKENS = 1500
 CACHE_MIN_TOKENS = 1024
 LONG_SIDE_PX = 1568  # larger images are scaled down to it
 PIXELS_PER_TOKEN = 750
+HEAD_CHARACTERS = 1 << 16  # of base64
 
 _UNCOUNTED = frozenset(
     {"type", "id", "tool_use_id", "cache_control", "signature", "encrypted_content", "encrypted_index"}
@@ -160,9 +161,15 @@ def _image(source: Mapping[str, Any]) -> int:
 
 
 def image_size(data: str) -> tuple[int, int] | None:
-    """Width and height in pixels of a base64 PNG, GIF, WebP or JPEG, by its first bytes; None when they do not tell."""
+    """Width and height in pixels of a base64 PNG, GIF, WebP or JPEG; None when its bytes do not tell."""
+    found = _size(data[:HEAD_CHARACTERS])
+    return found if found or len(data) <= HEAD_CHARACTERS else _size(data)
+
+
+def _size(data: str) -> tuple[int, int] | None:
+    """The size by the first bytes, where it mostly stands."""
     try:
-        head = base64.b64decode(data[:65536][: min(len(data), 65536) // 4 * 4], validate=True)
+        head = base64.b64decode(data[: len(data) // 4 * 4], validate=True)
     except (binascii.Error, ValueError):
         return None
     try:
@@ -196,6 +203,9 @@ def _jpeg(head: bytes) -> tuple[int, int] | None:
     at = 2
     while at + 9 <= len(head) and head[at] == 0xFF:
         marker = head[at + 1]
+        if marker == 0xFF:  # any number of these may stand before a marker
+            at += 1
+            continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", head[at + 5 : at + 9])
             return width, height

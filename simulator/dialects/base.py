@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 from simulator.answer import Answer
 from simulator.ask import Ask, Request
+from simulator.jobs.job import Job
 from simulator.problem import Problem
 from simulator.script import Script
 
@@ -42,6 +43,9 @@ class Serving:
     attempt: int = 1  # of this case or request at this provider; only a reply that is `Ask.fresh` may depend on it
     path: str = ""  # of the request, below the provider's prefix
     query: str = ""
+    now_ms: float = 0.0  # the same moment exactly; only a reply that is `Ask.fresh` may depend on it
+    job: Job | None = None  # that this exchange began (simulator/jobs)
+    jobs: tuple[Kept, ...] = ()  # all of this model, where the operation is about all
 
 
 @dataclass(frozen=True, slots=True)

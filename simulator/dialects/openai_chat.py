@@ -1,13 +1,14 @@
 """OpenAI Chat Completions dialect: POST /v1/chat/completions, GET /v1/models.
 
 Also the wire of everyone compatible with it: what differs between them are facts of the profile (`models.yaml`, the
-provider's row), the form of its answers (`openai_forms`) and the style of its refusals (`openai_errors`). Source: the public specification (2.3.0) and recorded replies of 2024 to 2026.
+provider's row), the form of its answers (`openai_forms`) and the style of its refusals (`openai_errors`). Source: the
+public specification (2.3.0) and recorded replies of 2024 to 2026.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from simulator.answer import Answer
 from simulator.ask import Ask, Request
 from simulator.dialects import (
     openai_errors,
+    openai_forms,
     openai_headers,
     openai_problems,
     openai_replies,
@@ -25,6 +27,7 @@ from simulator.dialects import (
     openai_stream,
 )
 from simulator.dialects.base import Kept, Profile, Serving
+from simulator.nonces import ALPHABETS
 from simulator.problem import Problem, Refused
 from simulator.script import Frame, Script
 
@@ -45,8 +48,16 @@ class OpenAIChat:
         ("GET", "/models/{model}"): "list_models",
     }
 
+    def flaws(self, facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        """(fact, what came, what was due) of the facts of a mount that name something which is not there."""
+        asked = [("form", facts.get("form")), *(("forms", name) for name in facts.get("forms", {}).values())]
+        known = (("errors", facts.get("errors"), openai_errors.names()), ("nonces", facts.get("nonces"), ALPHABETS))
+        for fact, name, names in (*((fact, name, openai_forms.names()) for fact, name in asked), *known):
+            if name is not None and name not in names:
+                yield fact, repr(name), f"one of {', '.join(names)}"
+
     def authenticate(self, request: Request, keys: frozenset[str]) -> None:
-        """Raise Refused unless the Bearer token, or what is in a header that the fact `auth` names, is one of `keys`."""
+        """Raise Refused unless the Bearer token, or what a header of the fact `auth` holds, is one of `keys`."""
         key = _key(request)
         if not key:
             raise Refused(Problem("missing_key"))

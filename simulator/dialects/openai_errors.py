@@ -1,4 +1,4 @@
-"""How a vendor of the OpenAI-compatible family refuses: styles as data (`openai_errors.yaml`), named by the fact `errors`."""
+"""How the OpenAI-compatible vendors refuse: styles as data (`openai_errors.yaml`), named by the fact `errors`."""
 
 from __future__ import annotations
 
@@ -53,16 +53,27 @@ class Style:
     def row(self, problem: Problem) -> Row:
         """The row of a problem: by its code, else by its kind."""
         kind = openai_problems.kind(problem)
-        names = (problem.code, problem.kind, kind)
+        names = (problem.code or "", problem.kind, kind)
         return next((self.kinds[name] for name in names if name in self.kinds), Row({}, None))
 
 
 @cache
-def _data(name: str) -> Mapping[str, Any]:
+def _styles() -> Mapping[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    styles = yaml.load(FILE.read_bytes(), Loader=loader)["styles"]
+    found: dict[str, Any] = yaml.load(FILE.read_bytes(), Loader=loader)["styles"]
+    return found
+
+
+def names() -> list[str]:
+    """Every style there is."""
+    return sorted(_styles())
+
+
+@cache
+def _data(name: str) -> Mapping[str, Any]:
+    styles = _styles()
     if name not in styles:
-        raise ValueError(f"style of errors {name!r}: there is none among {', '.join(sorted(styles))}")
+        raise ValueError(f"style of errors {name!r}: there is none among {', '.join(names())}")
     own: dict[str, Any] = styles[name]
     base = _data(own["like"]) if "like" in own else {}
     return {**base, **own, "kinds": {**base.get("kinds", {}), **own.get("kinds", {})}}

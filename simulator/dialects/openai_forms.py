@@ -6,14 +6,19 @@ names its form in the fact `form`, or, where a provider's models differ, in `for
 
     about           which vendor's, and when it was recorded
     ids             slot -> how it is spelled (openai_ids.LETTERS); `id` at least
-    call_id         of a tool call: `{call}` (24 letters and digits), `{hex}` (32 digits), `{number}` (8 digits), `{at}`, `{name}`
+    call_id         of a tool call: `{call}` (24 letters and digits), `{hex}` (32 digits), `{number}` (8 digits),
+                    `{at}`, `{name}`
     fingerprint     how system_fingerprint is spelled, or null; without the key the model's fact `fingerprint` decides
-    whole, choice, message, call    the JSON reply and its parts
+    finishes        OpenAI's word for an end -> the vendor's
+    whole, choice, message, call    the JSON reply and its parts; `indent`: over several lines
+    call_opening, call_piece        a tool call in a stream: its beginning, and a piece of its arguments
     usage           the token counts, wherever they are told
-    chunks, rows    the chunks of a stream and the items of their `choices`, by the part they are for, or `default`
-    deltas          what each part of a stream says: found (by a search), opening (of a text), opening_call (of a single call, alone), opening_calls,
-                    waiting, thought, thought_end, text, text_after (a thought), refusal, call, argument, closing, finish, finish_after,
-                    again; first_PART stands in for PART in the first chunk of a choice; null or absent: no such chunk
+    chunks, rows    the chunks of a stream and the items of their `choices`, by the part they are for, or `default`;
+                    `chunks` may have `first` (the very first), `parallel` (of several calls) and `usage`
+    deltas          what each part of a stream says: found (by a search), opening (of a text), opening_call (of a single
+                    call, alone), opening_calls, waiting, thought, thought_end, text, text_after (a thought), refusal,
+                    call, argument, closing (a text), closing_calls, finish, finish_after (a thought), again; first_PART
+                    stands in for PART in the first chunk of a choice; null or absent: no such chunk
     stream          how they follow one another, see `Stream`
     headers         json, stream: the headers of a 200
 """
@@ -42,19 +47,15 @@ _TEMPLATES: Final = ("whole", "choice", "message", "call", "call_opening", "call
 class Stream:
     """How the chunks of a stream follow one another."""
 
-    arguments: str = (
-        "pieces"  # of a tool call: "pieces", "one" (a chunk for all of them), "whole" (in the call's own), "first"
-    )
+    arguments: str = "pieces"  # of a call: "pieces", "one" (a chunk for all), "whole" (in the call's own), "first"
     usage_chunk: str = "asked"  # a last chunk for the usage alone: when "asked", "always" or "never"
     usage_in_finish: bool = False  # the chunk that finishes tells the usage: such chunks come last
     finish_with: tuple[str, ...] = ()  # finish in the chunk of the last: "call", "text", "length" (a text that was cut)
     thoughts: str = "pieces"  # "pieces", "one" chunk, "tags" (in <think> within the text, whole or not), "hidden"
-    padding: str = (
-        "aligned"  # what fills the slot `padding`: to 16 bytes where the model has obfuscation, or the "alphabet"
-    )
+    padding: str = "aligned"  # the slot `padding`: to 16 bytes where the model has obfuscation, or the "alphabet"
     growing: bool = False  # every chunk tells the usage so far
     before: tuple[Any, ...] = ()  # chunks before all others, as they are
-    waiting: int | str = 0  # so many chunks of the delta `waiting` after the opening, or as many as a value says ("reasoned")
+    waiting: int | str = 0  # so many chunks of the delta `waiting`, or as many as a value says ("reasoned")
     done: bool = True
     line_end: str = "\n"
 
@@ -110,7 +111,9 @@ def names() -> list[str]:
 def named(name: str) -> Form:
     """The form of that name. Raises ValueError."""
     found = data(name)
-    stream = {key: tuple(value) if isinstance(value, list) else value for key, value in found.get("stream", {}).items()}
+    stream: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in found.get("stream", {}).items()
+    }
     return Form(
         name=name,
         about=found["about"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from math import ceil
 
 from simulator.answer import Usage
 from simulator.dialects import openai_forms
@@ -44,26 +45,34 @@ def duration(ms: float) -> str:
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds}s"
 
 
+def seconds(ms: float) -> str:
+    """Whole seconds, rounded up, as Azure's reset headers have it."""
+    return str(ceil(ms / 1000))
+
+
 def rate_limits(profile: Profile, usage: Usage) -> Headers:
     """What one request leaves of the limits of a minute, which refill evenly. None where the model's row names none."""
     requests, tokens = profile.facts.get("rate_requests"), profile.facts.get("rate_tokens")
-    return () if requests is None or tokens is None else _rate_limits(requests, tokens, usage.input_tokens)
+    if requests is None or tokens is None:
+        return ()
+    return _rate_limits(requests, tokens, usage.input_tokens, profile.facts.get("rate_headers", "openai"))
 
 
 @lru_cache(maxsize=4096)
-def _rate_limits(requests: int, tokens: int, used: int) -> Headers:
+def _rate_limits(requests: int, tokens: int, used: int, style: str) -> Headers:
+    told = seconds if style == "azure" else duration
     return (
         ("x-ratelimit-limit-requests", str(requests)),
         ("x-ratelimit-limit-tokens", str(tokens)),
         ("x-ratelimit-remaining-requests", str(requests - 1)),
         ("x-ratelimit-remaining-tokens", str(tokens - used)),
-        ("x-ratelimit-reset-requests", duration(60_000 / requests)),
-        ("x-ratelimit-reset-tokens", duration(60_000 * used / tokens)),
+        ("x-ratelimit-reset-requests", told(60_000 / requests)),
+        ("x-ratelimit-reset-tokens", told(60_000 * used / tokens)),
     )
 
 
 def native(serving: Serving, profile: Profile | None = None, *, stream: bool = False) -> Headers:
-    """Headers of a 200 at a vendor whose form has its own; of what no model answered, those of the form of the mount."""
+    """Headers of a 200 at a vendor whose form has its own; without a model, those of the form of the mount."""
     known = profile or Profile("", "", "", serving.facts)
     form, letters = openai_forms.of(known), Letters(serving, known)
     return tuple((name, letters.spell(value)) for name, value in form.headers["stream" if stream else "json"].items())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs
 
 import orjson
 
 from simulator.ask import NEVER_THINK, Ask, Request, Tool, Turn
+from simulator.dialects import openai_deployments
 from simulator.dialects import openai_fields as fields
 from simulator.dialects.openai_problems import refuse
 from simulator.dialects.openai_tokens import prompt_tokens
@@ -30,16 +30,14 @@ _role = fields.one_of(*fields.ROLES)
 def decode(request: Request, operation: str) -> Ask:
     """The request as an `Ask`. Raises Refused.
 
-    Facts of the mount: `deployment` (how the model is spelled by the parameters of the path), `query` (parameters that must
-    be there), `ignores` (fields that are passed by when they are of no known form), `thinking` (see `_thinking`). A mount
-    with a `form` of its own, unless it is `strict`, does not look at a tool's answer for its call, nor at strict schemas.
+    Facts of the mount: those of `openai_deployments`; `ignores` (fields that are passed by when they are of no known
+    form); `thinking` (see `_thinking`); `cache_step` and `cache_min` (see `openai_tokens`). A mount with a `form` of
+    its own, unless it is `strict`, looks neither for the call of a tool's answer nor at the rules of strict schemas.
     """
     facts = request.facts
-    if "query" in facts and not set(facts["query"]) <= parse_qs(request.query, keep_blank_values=True).keys():
-        raise Refused(Problem("not_found", param=f"{request.method} {request.path}"))
     body = parsed(request.body)
-    if "deployment" in facts:
-        body["model"] = facts["deployment"].format_map(request.params)
+    if "query" in facts or "deployment" in facts:
+        body["model"] = openai_deployments.model(request, body)
     if body.get("model") in (None, ""):
         raise Refused(Problem("missing_model"))
     if body.get("messages") is None:

@@ -1,6 +1,6 @@
 """What every fault is: one noun with options, applied to the plan of a reply before anything is sent.
 
-A fault is a value. It bites at one of three places, and returns what it got when there is nothing for it to bite: so
+A fault is a value. It bites at one of four places, and returns what it got when there is nothing for it to bite: so
 the journal can tell which faults a reply truly met.
 """
 
@@ -14,6 +14,7 @@ from simulator import draws
 from simulator.answer import Answer, Usage
 from simulator.ask import Ask
 from simulator.dialects.base import Dialect, Serving
+from simulator.jobs.job import Plan
 from simulator.load import UNLOADED, Pace
 from simulator.problem import Problem
 from simulator.script import Script
@@ -85,6 +86,10 @@ class Fault:
     def answer(self, answer: Answer, _scene: Scene, /) -> Answer:
         """Change what is said."""
         return answer
+
+    def job(self, plan: Plan, _scene: Scene, /) -> Plan:
+        """Change what becomes of the job that the request begins."""
+        return plan
 
     def script(self, script: Script, _scene: Scene, /) -> Script:
         """Change what goes over the wire, and when."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from simulator import latency_profiles
+from simulator import latency_profiles, silences
 from simulator.faults import options
 from simulator.faults.base import FAULTS, Fault, Scene
 from simulator.latency import Distribution
@@ -56,4 +56,5 @@ class Latency(Fault):
             timing = timing.over(latency_profiles.timing(self.profile, scene.ask.model))
         elif self.profile is not None and timing == Timing():
             return script
-        return paced(script, timing, scene.dice("latency"), scene.usage, scene.pace)
+        slow = paced(script, timing, scene.dice("latency"), scene.usage, scene.pace)
+        return silences.filled(slow, scene.serving.facts.get("ping_ms"))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from simulator.fleet import Fleet
+from simulator.jobs.job import Job
 from simulator.shelf import Held
 from simulator.workers.peers import Handler, Peers
 
@@ -46,14 +49,14 @@ class Shelves:
             self._fleet.shelf.put(provider, nonce, held)
 
     def _held(self, told: Any) -> Held:
-        provider, method, path, query, headers, body, now_s, cancelled_s = told
+        provider, method, path, query, headers, body, now_s, cancelled_s, job = told
         pairs = [(bytes(name), bytes(value)) for name, value in headers]
         row = self._fleet.providers[provider]
         known = self._fleet.recognise(row, method, path, query.encode("latin-1"), pairs, body)
-        return Held(known, now_s, cancelled_s)
+        return Held(known, now_s, cancelled_s, None if job is None else msgspec.convert(job, Job))
 
 
 def _told(held: Held) -> tuple[Any, ...]:
     subject = held.known.subject
     asked = (subject.provider, subject.method, subject.path, subject.query, held.known.headers, held.known.body)
-    return (*asked, held.now_s, held.cancelled_s)
+    return (*asked, held.now_s, held.cancelled_s, msgspec.to_builtins(held.job))

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible rows of the fleet, each spoken to without a socket, and what a tolerant client makes of them."""
+"""The OpenAI-compatible rows of the fleet, spoken to without a socket, and what a tolerant client makes of them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ PLACES = {
     for place in (Place(row, mount) for row in ROWS.values() for mount in row.mounts)
     if place.mount.dialect is CHAT
 }
-FIRST = {}
+FIRST: dict[str, Place] = {}
 for _place in PLACES.values():
     FIRST.setdefault(_place.row.name, _place)
 

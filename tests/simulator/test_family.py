@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -10,7 +11,11 @@ import orjson
 import pytest
 from openai import OpenAI
 
+from simulator import providers
+from simulator.dialects import DIALECTS
+from simulator.faults import Flawed
 from tests.simulator.family import (
+    CHAT,
     FIRST,
     PLACES,
     QUERY,
@@ -134,3 +139,31 @@ def test_models_are_listed_with_their_owner(fleet: Live, row: str) -> None:
     assert reply["object"] == "list"
     assert set(place.mount.snapshots()) <= {model["id"] for model in rows}
     assert {model["owned_by"] for model in rows} == {place.mount.facts.get("owned_by", "openai")}
+
+
+def test_the_page_of_providers_has_every_row_at_its_paths() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
+    table = page.partition("## The OpenAI-compatible family")[2].partition("\n## ")[0]
+    lines = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    for row, place in FIRST.items():
+        if (place.form == "openai" and "aggregator" not in row) or row == "gemini-eu":
+            continue
+        for root in (root for mount in place.row.mounts if mount.dialect is CHAT for root in mount.roots):
+            assert f"`{root or '/'}`" in lines[row], row
+    assert lines.keys() <= FIRST.keys()
+
+
+@pytest.mark.parametrize(
+    ("facts", "flaw"),
+    [
+        ({"form": "morse"}, "providers[0].dialects[0].facts.form: came 'morse'; due one of avian, "),
+        ({"forms": {"a*": "morse"}}, "providers[0].dialects[0].facts.forms: came 'morse'; due one of avian, "),
+        ({"errors": "loud"}, "providers[0].dialects[0].facts.errors: came 'loud'; due one of azure, "),
+        ({"nonces": "runes"}, "providers[0].dialects[0].facts.nonces: came 'runes'; due one of letters, "),
+    ],
+)
+def test_a_row_that_names_what_is_not_there_is_told(facts: dict[str, Any], flaw: str) -> None:
+    row = {"name": "acme", "region": "moon-1", "dialects": [{"dialect": "openai_chat", "facts": facts}]}
+    with pytest.raises(Flawed) as caught:
+        providers.read({"providers": [row]}, DIALECTS, 1)
+    assert str(caught.value.flaws[0]).startswith(flaw)

@@ -192,7 +192,8 @@ def test_the_prompt_that_is_too_long() -> None:
 def test_kimi_wants_its_thoughts_back() -> None:
     place = FIRST["kimi"]
     call = {"id": "a:0", "type": "function", "function": {"name": "a", "arguments": "{}"}}
-    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    turns: list[dict[str, Any]] = [{"role": "user", "content": "x"}]
+    turns.append({"role": "assistant", "content": "", "tool_calls": [call]})
     turns.append({"role": "tool", "tool_call_id": "a:0", "content": "1"})
     body = {"model": "kimi-k2.5", "messages": turns}
     script, _ = place.said(body)

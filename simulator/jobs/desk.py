@@ -1,0 +1,155 @@
+"""Where jobs are taken in and changed: what a request does to the jobs on the shelf, once nothing refused it.
+
+A dialect with jobs has `jobs` (operation -> what it does to jobs), `plan` and the two methods of its webhooks. Faults of
+the request that submits a job rewrite its plan (`Fault.job`); requests about it later read that plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
+
+from simulator.jobs.job import OPEN, REPEATABLE, Job, Plan, State, look
+from simulator.shelf import Held, Shelf
+
+if TYPE_CHECKING:
+    from simulator.ask import Ask
+    from simulator.dialects.base import Kept, Profile, Serving
+    from simulator.faults import Fault, Scene
+    from simulator.memory import Known
+
+BEGIN, AGAIN, CANCEL, TAKE, PURGE, SURVEY = "begin", "again", "cancel", "take", "purge", "survey"
+EFFECTS: Final = (BEGIN, AGAIN, CANCEL, TAKE, PURGE, SURVEY)
+_OF_ALL: Final = (PURGE, SURVEY)
+
+
+class JobDialect(Protocol):
+    """What a dialect with jobs has besides what every dialect has."""
+
+    jobs: ClassVar[Mapping[str, str]]  # operation -> one of EFFECTS
+
+    def plan(self, ask: Ask, profile: Profile, serving: Serving) -> Plan:
+        """What becomes of a job when nothing goes wrong; `serving.attempt` counts how often it was begun."""
+
+    def hook_url(self, ask: Ask) -> str:
+        """Where the end of this job is to be told; "" when nobody asked."""
+
+    def hook_call(self, kept: Kept, now_ms: int) -> tuple[tuple[tuple[str, str], ...], bytes]:
+        """Headers and body of the webhook that tells how the job of `kept` stands at that moment."""
+
+    def produced(self, kept: Kept, now_ms: float) -> int:
+        """How many items of its stream a job has made."""
+
+
+def effect(dialect: object, operation: str | None) -> str | None:
+    """What an operation does to jobs; None: nothing."""
+    jobs: Mapping[str, str] = getattr(dialect, "jobs", {})
+    return jobs.get(operation or "")
+
+
+class Desk:
+    """The jobs of one fleet, on its shelf."""
+
+    def __init__(self, shelf: Shelf, kept: Callable[[Held, str], Kept]) -> None:
+        self._shelf = shelf
+        self._kept = kept
+        self.changed: Callable[[str, str], None] = lambda *_: None  # told (provider, nonce) of a job begun or changed
+
+    def kept(self, provider: str, nonce: str) -> Kept | None:
+        """A job as a dialect sees it."""
+        held = self._shelf.get(provider, nonce)
+        return None if held is None or held.job is None else self._kept(held, nonce)
+
+    def prepare(
+        self, known: Known, serving: Serving, scene: Scene, faults: Iterable[Fault]
+    ) -> tuple[Serving, tuple[str, ...]]:
+        """What the reply may know: the job that this request begins, or all jobs. Also the faults that its plan met."""
+        does = effect(scene.dialect, scene.ask.operation if scene.ask else None)
+        if does == BEGIN and known.ask is not None and known.profile is not None:
+            dialect = cast(JobDialect, scene.dialect)
+            plan, met = _rewritten(dialect.plan(known.ask, known.profile, serving), scene, faults)
+            job = Job(int(serving.now_ms), plan, case=known.subject.case)
+            return replace(serving, job=job), met
+        if does in _OF_ALL and known.ask is not None:
+            return replace(serving, jobs=tuple(self._all(known))), ()
+        return serving, ()
+
+    def perform(
+        self, known: Known, serving: Serving, scene: Scene, faults: Iterable[Fault], directed: Callable[..., Any]
+    ) -> tuple[str, ...]:
+        """Do to jobs what the request asks, after its reply was written. Returns the faults that a new plan met."""
+        does = effect(scene.dialect, scene.ask.operation if scene.ask else None)
+        name, now_ms = known.provider.name, serving.now_ms
+        if does == BEGIN and serving.job is not None:
+            self._put(name, serving.nonce, Held(known, serving.now_s, job=serving.job))
+        elif does == PURGE:
+            self._purge(name, serving, now_ms)
+        elif known.kept is not None and known.kept.serving.job is not None and does in (AGAIN, CANCEL, TAKE):
+            nonce, job = known.kept.serving.nonce, known.kept.serving.job
+            view = look(job, now_ms)
+            if does == TAKE:
+                made = cast(JobDialect, scene.dialect).produced(known.kept, now_ms)
+                self._change(name, nonce, replace(job, taken=max(job.taken, made)), tell=False)
+            elif does == CANCEL and view is not None and view.state in OPEN:
+                self._change(name, nonce, replace(job, cancelled_ms=int(now_ms)))
+            elif does == AGAIN and view is not None and view.state in REPEATABLE:
+                return self._again(known, known.kept, job, serving, scene, (faults, directed))
+        return ()
+
+    def _again(
+        self,
+        known: Known,
+        kept: Kept,
+        job: Job,
+        serving: Serving,
+        scene: Scene,
+        fate: tuple[Iterable[Fault], Callable[..., Any]],
+    ) -> tuple[str, ...]:
+        """Begin a job anew: the faults of the retry, and those that its submission asked for at this attempt."""
+        held = self._shelf.get(known.provider.name, kept.serving.nonce)
+        if held is None:
+            return ()
+        faults, directed = fate
+        tries = job.tries + 1
+        asked = directed(held.known.subject, tries, tries, held.known.asked)
+        of_job = replace(kept.serving, attempt=tries, now_s=serving.now_s, now_ms=serving.now_ms, job=None)
+        plan = cast(JobDialect, scene.dialect).plan(kept.ask, kept.profile, of_job)
+        plan, met = _rewritten(plan, scene, (*faults, *asked))
+        again = Job(int(serving.now_ms), plan, tries=tries, case=job.case)
+        self._change(known.provider.name, kept.serving.nonce, again)
+        return met
+
+    def _all(self, known: Known) -> Iterable[Kept]:
+        model = known.ask.model if known.ask else ""
+        for nonce, held in self._shelf.of(known.provider.name):
+            if held.job is not None and held.known.ask is not None and held.known.ask.model == model:
+                yield self._kept(held, nonce)
+
+    def _purge(self, name: str, serving: Serving, now_ms: float) -> None:
+        for kept in serving.jobs:
+            view = None if kept.serving.job is None else look(kept.serving.job, now_ms)
+            if view is not None and view.state is State.QUEUED:
+                self._shelf.drop(name, kept.serving.nonce)
+                self.changed(name, kept.serving.nonce)
+
+    def _change(self, name: str, nonce: str, job: Job, *, tell: bool = True) -> None:
+        held = self._shelf.get(name, nonce)
+        if held is not None:
+            self._put(name, nonce, held._replace(job=job), tell=tell)
+
+    def _put(self, name: str, nonce: str, held: Held, *, tell: bool = True) -> None:
+        self._shelf.put(name, nonce, held)
+        if tell:
+            self.changed(name, nonce)
+
+
+def _rewritten(plan: Plan, scene: Scene, faults: Iterable[Fault]) -> tuple[Plan, tuple[str, ...]]:
+    """The plan after all faults, in their order, and which of them changed it."""
+    met: list[str] = []
+    for fault in faults:
+        changed = fault.job(plan, scene)
+        if changed is not plan:
+            plan = changed
+            met.append(fault.kind)
+    return plan, tuple(met)
