@@ -24,6 +24,14 @@ from simulator.directives import AnswerSpec
 
 TEXT_TOKENS: Final = (20, 60)
 THINKING_TOKENS: Final = (16, 48)
+THINKING_BY_EFFORT: Final[Mapping[str, tuple[int, int]]] = {  # where an effort is asked for
+    "minimal": (4, 7),
+    "low": (8, 15),
+    "medium": THINKING_TOKENS,
+    "high": (56, 96),
+    "xhigh": (104, 160),
+    "max": (168, 240),
+}
 HIDDEN_STEP: Final = 64  # hidden reasoning is counted in steps of this many tokens
 HIDDEN_STEPS: Final[Mapping[str, tuple[int, int]]] = {  # by reasoning effort
     "none": (0, 0),
@@ -123,7 +131,8 @@ def _thinking(ask: Ask, spec: AnswerSpec, profile: Profile, seed: int, dice: Ran
     shown = profile.has("reasoning_content") and (profile.has("reasoning") or spec.reasoning)
     if not (ask.thinking_tokens or shown) or ask.thinking_tokens == NEVER_THINK:
         return None
-    count = spec.reasoning_tokens if spec.reasoning_tokens is not None else draws.between(dice, *THINKING_TOKENS)
+    usual = THINKING_BY_EFFORT.get(_effort(ask), THINKING_TOKENS)
+    count = spec.reasoning_tokens if spec.reasoning_tokens is not None else draws.between(dice, *usual)
     for limit in (ask.thinking_tokens or None, None if ask.max_tokens is None else ask.max_tokens // 2):
         count = count if limit is None else min(count, limit)
     if spec.length and profile.has("thinking_exhausts") and 0 < (ask.max_tokens or 0) <= ask.thinking_tokens:
@@ -135,12 +144,17 @@ def _thinking(ask: Ask, spec: AnswerSpec, profile: Profile, seed: int, dice: Ran
     return Thinking(pieces, signatures.sign(secret, family, profile.provider, "".join(pieces)))
 
 
+def _effort(ask: Ask) -> str:
+    """How hard the request asks to think, in whatever place its wire has for that; "": it does not say."""
+    return str(ask.effort or ask.body.get("reasoning_effort") or "")
+
+
 def _hidden(ask: Ask, spec: AnswerSpec, profile: Profile, dice: Random) -> int:
     """Tokens of reasoning that the wire bills but does not show. They leave at least half of the room to the text."""
     if not profile.has("reasoning_hidden"):
         return 0
-    effort = ask.effort or ask.body.get("reasoning_effort") or profile.facts.get("reasoning_effort", "medium")
-    low, high = HIDDEN_STEPS.get(str(effort), HIDDEN_STEPS["medium"])
+    effort = _effort(ask) or str(profile.facts.get("reasoning_effort", "medium"))
+    low, high = HIDDEN_STEPS.get(effort, HIDDEN_STEPS["medium"])
     count = HIDDEN_STEP * max(draws.between(dice, low, high), int(spec.reasoning))
     if spec.reasoning_tokens is not None:
         return spec.reasoning_tokens

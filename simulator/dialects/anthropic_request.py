@@ -142,6 +142,7 @@ def understood(data: Body, operation: str) -> Ask:
         parallel_tools=parallel,
         schema=_schema(data),
         thinking_tokens=_thinking_tokens(data),
+        effort=(data.get("output_config") or {}).get("effort") or "",
         input_tokens=used.total,
         cached_tokens=used.cached,
         cache_write_tokens=used.written,
