@@ -374,7 +374,8 @@ class Fleet:
         outcome.ended = "end"
         outcome.tokens = sum([frame.tokens for frame in script.frames])
         outcome.text_bytes = sum([frame.text_bytes for frame in script.frames])
-        outcome.usage_told = usage_told(script.frames, outcome.usage_told)
+        if script.stream or known.provider.faults:  # a stream may tell none; a fault may hide it
+            outcome.usage_told = usage_told(script.frames, outcome.usage_told)
         return data, outcome
 
     def _renew(self, known: Known, ready: Ready, now_s: int) -> None:

@@ -8,19 +8,23 @@ from typing import Final
 from simulator.dialects.anthropic_messages import AnthropicMessages
 from simulator.dialects.base import Dialect
 from simulator.dialects.gemini_generate import GeminiGenerate
+from simulator.dialects.openai_audio import OpenAIAudio
 from simulator.dialects.openai_chat import OpenAIChat
 from simulator.dialects.openai_embeddings import OpenAIEmbeddings
 from simulator.dialects.openai_images import OpenAIImages
 from simulator.dialects.openai_moderations import OpenAIModerations
 from simulator.dialects.openai_responses import OpenAIResponses
+from simulator.dialects.runpod import RunPod
 
 _ALL: Final[tuple[Dialect, ...]] = (
     OpenAIChat(),
     OpenAIResponses(),
     OpenAIImages(),
+    OpenAIAudio(),
     OpenAIEmbeddings(),
     OpenAIModerations(),
     AnthropicMessages(),
     GeminiGenerate(),
+    RunPod(),
 )
 DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}

@@ -23,8 +23,6 @@ from simulator.dialects.openai_vision import image_tokens
 MESSAGE_TOKENS = 3
 REPLY_TOKENS = 3
 NAME_TOKENS = 1
-IMAGE_LOW_TOKENS = 85  # these two: of gpt-4o, for an image of 1024 x 1024
-IMAGE_TOKENS = 765
 AUDIO_TOKENS = 100
 FILE_TOKENS = 1000
 CACHE_MIN_TOKENS = 1024

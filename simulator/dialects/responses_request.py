@@ -137,7 +137,7 @@ def _turn(item: Item) -> Turn:
     kind = item["type"]
     if kind == "message":
         role = item["role"]
-        return Turn(_ROLE.get(role, role), _text(item["content"]), images=_images(item["content"]))
+        return Turn(str(_ROLE.get(role, role)), _text(item["content"]), images=_images(item["content"]))
     if kind in responses_input.OUTPUTS:
         output = item.get("output")
         return Turn("tool", _text(output), tool_results=1, images=_images(output))

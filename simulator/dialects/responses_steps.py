@@ -178,7 +178,8 @@ def _code(item: Item, ask: Ask, profile: Profile) -> Steps:
 def _image(item: Item, ask: Ask, profile: Profile) -> Steps:
     name, whole = "image_generation_call", item.whole
     yield from _states(name, "in_progress", "generating")(item, ask, profile)
-    tool = next((tool for tool in ask.body.get("tools") or () if tool["type"] == "image_generation"), {})
+    tools: list[Mapping[str, Any]] = ask.body.get("tools") or []
+    tool = next((tool for tool in tools if tool["type"] == "image_generation"), {})
     for at in range(tool.get("partial_images") or 0):
         looks = {key: whole[key] for key in ("background", "output_format", "quality", "size")}
         partial = {"partial_image_b64": whole["result"], "partial_image_index": at}

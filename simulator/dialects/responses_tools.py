@@ -97,14 +97,14 @@ def _container(value: Any, where: str) -> None:
         fields.required(value, "type", where, fields.one_of("auto"))
 
 
-_NEEDED: Final[Mapping[str, Mapping[str, Callable[[Any, str], None]]]] = {
+_NEEDED: Final[Mapping[str, Mapping[str, Callable[[Any, str], object]]]] = {
     "file_search": {"vector_store_ids": fields.filled},
     "code_interpreter": {"container": _container},
     "mcp": {"server_label": fields.string},
     "namespace": {"name": fields.string, "tools": fields.filled},
 }
 
-_TYPED: Final[Mapping[str, Callable[[Any, str], None]]] = {
+_TYPED: Final[Mapping[str, Callable[[Any, str], object]]] = {
     "user_location": fields.dictionary,
     "partial_images": fields.integer(0, 3),
     "headers": fields.dictionary,

@@ -81,7 +81,7 @@ def _uploads(images: object) -> dict[str, tuple[int, int]] | str:
         return NO_LIST
     sizes: dict[str, tuple[int, int]] = {}
     for each in images:
-        if not isinstance(each, dict) or not isinstance(each.get("name"), str) or not isinstance(each.get("image"), str):
+        if not isinstance(each, dict) or not all(isinstance(each.get(key), str) for key in ("name", "image")):
             return NO_LIST
         try:
             raw = b64decode(each["image"].rpartition(",")[2], validate=True)
@@ -168,7 +168,9 @@ def output(kept: Kept) -> Any:
     if isinstance(work, str) or job is None or not work.pictures or job.plan.is_empty:
         return {"status": "success_no_images", "images": []}
     in_bucket = kept.profile.has("bucket")
-    data = [_link(kept, index) if in_bucket else b64encode(_drawn(work, index)).decode() for index in range(work.pictures)]
+    data = [
+        _link(kept, index) if in_bucket else b64encode(_drawn(work, index)).decode() for index in range(work.pictures)
+    ]
     if kept.profile.facts.get("form") == "message":
         return {"message": data[0], "status": "success"}
     kind = "s3_url" if in_bucket else "base64"
@@ -189,17 +191,18 @@ def _link(kept: Kept, index: int) -> str:
     job, work = kept.serving.job, read(kept.ask.body["input"])
     if job is None or isinstance(work, str):
         raise TypeError("only a job that made pictures has links")
-    path = f"/v2/{kept.ask.model}/{BUCKET}/{kept.serving.nonce}/{_name(index)}"
+    path = f"/{BUCKET}/{kept.serving.nonce}/{_name(index)}"
     ttl_ms = LINK_TTL_MS if job.plan.link_ttl_ms is None else job.plan.link_ttl_ms
     content = [*work._replace(prompt=work.prompt[:SHOWN_LENGTH]), index]
-    url = f"{kept.ask.site.removesuffix('/v2')}{path}"
+    url = f"{kept.ask.site}/{kept.ask.model}{path}"
     secret = kept.profile.facts["signature_secret"]
     return links.signed(url, path, content, secret, end_ms(job) // 1000, ttl_ms // 1000, job.plan.link_status)
 
 
 def fetched(serving: Serving) -> Script:
     """The picture of a link, or why it is not given."""
-    found = links.opened(serving.path, serving.query, serving.facts["signature_secret"], serving.now_s)
+    path = serving.path[serving.path.index(f"/{BUCKET}/") :]
+    found = links.opened(path, serving.query, serving.facts["signature_secret"], serving.now_s)
     if isinstance(found, Script):
         return found
     *work, index = found

@@ -120,19 +120,19 @@ def health(serving: Serving) -> Script:
     """How many jobs stand how, and what the workers do."""
     views = _views(serving)
     states = Counter(view.state for _, view in views)
-    again = sum(1 for kept, _ in views if kept.serving.job and (kept.serving.job.tries > 1 or kept.serving.job.plan.runs > 1))
+    jobs = [kept.serving.job for kept, _ in views if kept.serving.job is not None]
     ended = sum(1 for _, view in views if view.run_ms and serving.now_ms - (view.ended_ms or 0) < IDLE_MS)
     cold = sum(1 for _, view in views if view.is_cold)
-    jobs = {
+    told = {
         "completed": states[State.SUCCEEDED],
         "failed": states[State.FAILED] + states[State.TIMED_OUT],
         "inProgress": states[State.RUNNING],
         "inQueue": states[State.QUEUED],
-        "retried": again,
+        "retried": sum(1 for job in jobs if job.tries > 1 or job.plan.runs > 1),
     }
     running = states[State.RUNNING]
     workers = {"idle": ended, "initializing": cold, "ready": ended, "running": running, "throttled": 0, "unhealthy": 0}
-    return _json({"jobs": jobs, "workers": workers})
+    return _json({"jobs": told, "workers": workers})
 
 
 def requests(serving: Serving) -> Script:

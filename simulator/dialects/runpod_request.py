@@ -58,8 +58,9 @@ def _submission(request: Request, operation: str, endpoint: str) -> Ask:
         told = dict(parse_qsl(request.query)).get("wait")
         wait_ms = _whole(int(told) if told and told.isdecimal() and len(told) < 10 else told, "wait", *WAIT_MS)
     text = "\n".join(texts(body["input"]))
+    site = request.site + request.path.removesuffix(f"/{endpoint}/{operation}")
     read = body | {"limits": policy, "wait_ms": wait_ms, "asked_wait": "wait=" in request.query}
-    return Ask(operation, endpoint, (Turn("user", text),), body=read, fresh=True, site=f"{request.site}/v2")
+    return Ask(operation, endpoint, (Turn("user", text),), body=read, fresh=True, site=site)
 
 
 def texts(value: object) -> Iterator[str]:

@@ -51,8 +51,9 @@ def _of_worker(ask: Ask, profile: Profile, serving: Serving) -> Plan:
 def _seconds(given: object) -> int:
     """The seconds of output that the input of an `echo` asks for."""
     found = given.get("seconds", given.get("duration", 0)) if isinstance(given, dict) else 0
-    known = isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found <= SECONDS_MAX
-    return round(found) if known else 0
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= SECONDS_MAX:
+        return 0
+    return round(found)
 
 
 def items(given: object) -> list[str]:
@@ -96,10 +97,11 @@ def error(kept: Kept) -> str:
     job = kept.serving.job
     if job is None or kept.profile.facts["worker"] == "comfyui":
         return "" if job is None else job.plan.error
+    where = '  File "/handler.py", line 42, in handler\n'
     told = {
         "error_type": "<class 'RuntimeError'>",
         "error_message": job.plan.error,
-        "error_traceback": f'Traceback (most recent call last):\n  File "/handler.py", line 42, in handler\nRuntimeError: {job.plan.error}\n',
+        "error_traceback": f"Traceback (most recent call last):\n{where}RuntimeError: {job.plan.error}\n",
         "hostname": f"{worker_id(kept)}-64410a5f",
         "worker_id": worker_id(kept),
         "runpod_version": VERSION,

@@ -101,6 +101,19 @@ def test_a_lost_thread_is_told_again(fleet: Live, told: Callable[[str], str], se
     assert type(lost.value).__name__ == "ThreadNotFoundError"
 
 
+@pytest.mark.parametrize("code", ["thread_already_continued", "thread_continue_in_flight"])
+def test_what_the_fleet_does_not_keep_count_of_a_fault_can_say(
+    fleet: Live, told: Callable[[str], str], seen: Callable[[], Seen], code: str
+) -> None:
+    """The second attempt of the case is the one that goes on; the SDK then starts a new thread."""
+    with client(fleet) as made:
+        thread = made.beta.messages.thread(model=MODEL, max_tokens=256)
+        first = thread.send({"role": "user", "content": told(f"fault: status=400 code={code} attempt=2")})
+        second = thread.send({"role": "user", "content": "And then?"})
+    assert seen().statuses == [200, 400, 200]
+    assert second.usage.input_tokens > first.usage.input_tokens
+
+
 def test_an_organisation_may_have_no_threads(fleet: Live, told: Callable[[str], str], seen: Callable[[], Seen]) -> None:
     """The tool runner goes on without; who asked for a thread is told what it does not go with."""
     with client(fleet, "hospital") as made:

@@ -258,7 +258,7 @@ def test_upstreams_show_their_breakers_and_no_keys(tmp_path: Path) -> None:
         assert told["chains"]
         assert told["upstreams"].keys() == services.config.upstreams.keys()
         for upstream in told["upstreams"].values():
-            assert sorted(upstream) == ["base_url", "breaker", "dialect"]
+            assert sorted(upstream) == ["base_url", "breaker", "dialects"]
             assert upstream["breaker"] == "closed"
 
     with_api(tmp_path, test)

@@ -1,4 +1,4 @@
-"""One order in words that no wire has, and the four wires that it can be said in: how each asks, and what came of it."""
+"""One order in words that no wire has, and OpenAI's two wires that it can be said in: how they ask, and what comes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Token counts as chapter 10.1 adds them up: `input` with all that was cached, `output` with all that was thought."""
+    """Token counts, added up: `input` with all that was cached and written, `output` with all that was thought."""
 
     input: int
     output: int
@@ -81,7 +81,7 @@ class Wire(ABC):
     name: ClassVar[str]
     provider: ClassVar[str]
     models: ClassVar[Mapping[str, str]]
-    words: ClassVar[Mapping[str, str]]  # end, length, stop, tool -> the wire's own
+    words: ClassVar[Mapping[str, str]]  # end, length, stop, tool, refusal -> the wire's own
     lacks: ClassVar[frozenset[str]] = frozenset()  # what it cannot be asked
 
     @abstractmethod
@@ -133,7 +133,7 @@ class Chat(Wire):
     name = "openai_chat"
     provider = "openai"
     models: ClassVar = {PLAIN: "gpt-4.1", REASONER: "gpt-5"}
-    words: ClassVar = {"end": "stop", "length": "length", "stop": "stop", "tool": "tool_calls"}
+    words: ClassVar = {"end": "stop", "length": "length", "stop": "stop", "tool": "tool_calls", "refusal": "stop"}
 
     def path(self, order: Order) -> str:
         return "/v1/chat/completions"
@@ -161,7 +161,10 @@ class Chat(Wire):
         elif order.choice:
             body["tool_choice"] = {"type": "function", "function": {"name": order.choice}}
         if order.schema is not None:
-            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": order.schema}}
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "reply", "schema": order.schema, "strict": True},
+            }
         elif order.json:
             body["response_format"] = {"type": "json_object"}
         return body
@@ -179,7 +182,9 @@ class Chat(Wire):
         choices = []
         for row in reply["choices"]:
             message, logprobs = row["message"], row.get("logprobs") or {}
-            calls = [(call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls", [])]
+            calls = [
+                (call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls", [])
+            ]
             choices.append(
                 Choice(
                     message.get("content") or "",
@@ -232,7 +237,7 @@ class Responses(Wire):
     name = "openai_responses"
     provider = "openai"
     models: ClassVar = {PLAIN: "gpt-4.1", REASONER: "gpt-5"}
-    words: ClassVar = {"end": "completed", "length": "max_output_tokens", "tool": "completed"}
+    words: ClassVar = {"end": "completed", "length": "max_output_tokens", "tool": "completed", "refusal": "completed"}
     lacks: ClassVar = frozenset({"stop", "n", "seed"})
 
     def path(self, order: Order) -> str:
@@ -260,7 +265,7 @@ class Responses(Wire):
         elif order.choice:
             body["tool_choice"] = {"type": "function", "name": order.choice}
         if order.schema is not None:
-            form = {"type": "json_schema", "name": "reply", "schema": order.schema, "strict": False}
+            form = {"type": "json_schema", "name": "reply", "schema": order.schema, "strict": True}
             body["text"] = {"format": form}
         elif order.json:
             body["text"] = {"format": {"type": "json_object"}}

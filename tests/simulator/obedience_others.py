@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import pytest
+
 from tests.simulator.obedience import PLAIN, REASONER, Chat, Choice, Json, Order, Responses, Said, Used, Wire
 
 
@@ -15,7 +17,13 @@ class Messages(Wire):
     name = "anthropic_messages"
     provider = "anthropic"
     models: ClassVar = {PLAIN: "claude-sonnet-4-5", REASONER: "claude-opus-4-6"}
-    words: ClassVar = {"end": "end_turn", "length": "max_tokens", "stop": "stop_sequence", "tool": "tool_use"}
+    words: ClassVar = {
+        "end": "end_turn",
+        "length": "max_tokens",
+        "stop": "stop_sequence",
+        "tool": "tool_use",
+        "refusal": "refusal",
+    }
     lacks: ClassVar = frozenset({"n", "seed", "logprobs", "allowed", "json"})
 
     def path(self, order: Order) -> str:
@@ -96,7 +104,7 @@ class Gemini(Wire):
     name = "gemini_generate"
     provider = "gemini"
     models: ClassVar = {PLAIN: "gemini-2.0-flash", REASONER: "gemini-3-pro-preview"}
-    words: ClassVar = {"end": "STOP", "length": "MAX_TOKENS", "stop": "STOP", "tool": "STOP"}
+    words: ClassVar = {"end": "STOP", "length": "MAX_TOKENS", "stop": "STOP", "tool": "STOP", "refusal": "SAFETY"}
     lacks: ClassVar = frozenset({"parallel"})
 
     def path(self, order: Order) -> str:
@@ -170,6 +178,4 @@ WIRES: tuple[Wire, ...] = (Chat(), Responses(), Messages(), Gemini())
 
 def able(*wants: str) -> list[Any]:
     """The wires that can be asked all of this, as parameters of a test."""
-    import pytest
-
     return [pytest.param(wire, id=wire.name) for wire in WIRES if wire.lacks.isdisjoint(wants)]

@@ -26,15 +26,18 @@ from tests.simulator import (
     test_error_quirks,
     test_framing_quirks,
     test_gates,
+    test_job_faults,
     test_mode_mismatch,
     test_tool_quirks,
     test_usage_quirks,
+    test_webhooks,
 )
 from tests.simulator.live import END, RESET, Live, Reply, chat, message, running
 
 QUIRKS = (  # see what they name in CATALOGUE
     *(test_framing_quirks, test_mode_mismatch, test_connection_faults, test_chunk_quirks),
     *(test_usage_quirks, test_tool_quirks, test_error_quirks, test_content_faults, test_gates),
+    *(test_job_faults, test_webhooks),
 )
 SEEN: set[str] = set()  # kinds that a test of this file looks for
 

@@ -1,0 +1,53 @@
+"""OpenAI Audio dialect: POST /v1/audio/speech, /transcriptions and /translations.
+
+Keys, refusals and headers are those of the chat wire; what a model takes are facts of its row. What the fleet spoke, it
+understands again (`simulator.speech`). Source: the public specification (2.3.0), recorded replies and public issues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from simulator import draws
+from simulator.ask import Ask, Request
+from simulator.dialects import openai_audio_request, openai_audio_rules, openai_audio_speech, openai_audio_transcripts
+from simulator.dialects.base import Kept, Profile, Serving
+from simulator.dialects.openai_audio_transcripts import Heard
+from simulator.dialects.openai_chat import OpenAIChat
+from simulator.problem import Problem
+from simulator.script import Script
+from simulator.transcripts import transcript, translation
+
+
+class OpenAIAudio(OpenAIChat):
+    """The Audio wire."""
+
+    name: ClassVar[str] = "openai_audio"
+    nonces: ClassVar[str] = "hex"
+    operations: ClassVar[Mapping[tuple[str, str], str]] = {
+        ("POST", "/audio/speech"): openai_audio_request.SPEECH,
+        ("POST", "/audio/transcriptions"): "create_transcription",
+        ("POST", "/audio/translations"): "create_translation",
+    }
+
+    def decode(self, request: Request, operation: str) -> Ask:
+        """Read and validate a request."""
+        return openai_audio_request.decode(request, operation)
+
+    def check(self, ask: Ask, profile: Profile) -> None:
+        """Raise Refused for what this model does not take."""
+        openai_audio_rules.check(ask, profile)
+
+    def perform(self, ask: Ask, profile: Profile | None, serving: Serving, kept: Kept | None) -> Script:  # noqa: ARG002
+        """The speech, or what was heard."""
+        if profile is None:
+            return self.error(Problem("missing_model"), serving)
+        if ask.operation == openai_audio_request.SPEECH:
+            return openai_audio_speech.spoken(ask, profile, serving)
+        sound = openai_audio_rules.sound(ask, profile)
+        key = draws.digest("sound", ask.body["file"].data)
+        language = ask.body.get("language") or ""
+        translates = ask.operation == "create_translation"
+        found = translation(sound, key) if translates else transcript(sound, key, language)
+        return openai_audio_transcripts.written(Heard(found, ask, profile), serving)
