@@ -24,6 +24,8 @@ from simulator.fixtures import files
 from simulator.fixtures.fixture import Fixtures
 from simulator.fixtures.watch import Library
 from simulator.fleet import Fleet
+from simulator.jobs.control import JobControl
+from simulator.jobs.webhooks import Webhooks
 from simulator.journal import Journal, Query
 from simulator.lateness import Lateness
 from simulator.metrics import CONTENT_TYPE, Metrics
@@ -62,6 +64,8 @@ class Control:
         self._journal = journal
         self._lateness = lateness
         self._steering = Steering(fleet, journal)
+        self.webhooks = Webhooks(fleet)
+        self._jobs = JobControl(fleet, self.webhooks)
         self._metrics = Metrics(fleet, journal, lateness)
         self._describe = describe
         self._scenario: Scenario | None = None
@@ -103,6 +107,7 @@ class Control:
             ("POST", "/reset"): self.post_reset,
             ("GET", "/openapi.json"): self.get_openapi,
             **self._steering.handlers(),
+            **self._jobs.handlers(),
         }
 
     def set_scenario(self, found: Scenario | None) -> None:
@@ -294,6 +299,7 @@ class Control:
         """As new: no scenario, no rules, no attempts counted, no journal; quotas as in the fleet's file, unused."""
         self.set_scenario(None)
         self._fleet.reset()
+        self.webhooks.clear()
         self._journal.clear()
         self._metrics.clear()
         self._lateness.clear()

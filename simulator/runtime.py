@@ -75,7 +75,10 @@ class Runtime:
                 on_ready()
 
         self._server = Server(self.app, self.sock, ready)
-        await self._server.serve()
+        try:
+            await self._server.serve()
+        finally:
+            await self.control.webhooks.close()
 
     def use_fixtures(self, sources: Sequence[Path]) -> None:
         """Answer by the fixtures of these files and folders, and read them again when they change. Raises Flawed."""

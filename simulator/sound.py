@@ -22,7 +22,7 @@ _EXACT: Final = {"fflags": "+bitexact"}  # no random numbers and no versions in 
 _STREAMED: Final = {
     "id3v2_version": "0",
     "write_xing": "0",
-}  # the frames alone, as of an MP3 that is sent while it is made
+}  # frames alone, as of what is sent while it is made
 
 
 class _Codec(NamedTuple):
@@ -58,7 +58,7 @@ def mixed(tracks: Sequence[bytes]) -> bytes:
     out: list[bytes] = []
     for at in range(0, len(tracks[0]) // 2, _BLOCK):
         for door, track in zip(doors, tracks, strict=True):
-            door.push(_frame(track[2 * at : 2 * (at + _BLOCK)], at))
+            door.push(frame(track[2 * at : 2 * (at + _BLOCK)], at))
         out += _pulled(sink)
     for door in doors:
         door.push(None)
@@ -77,8 +77,8 @@ def encoded(samples: bytes, form: Form) -> bytes:
             stream.bit_rate = how.bits_per_s
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
         resampler = AudioResampler(format=stream.format, layout="mono", rate=how.rate_hz)
-        for frame in (_frame(samples, 0), None):
-            for piece in resampler.resample(frame):
+        for block in (frame(samples), None):
+            for piece in resampler.resample(block):
                 box.mux(stream.encode(piece))
         box.mux(stream.encode(None))
     return out.getvalue()
@@ -97,7 +97,7 @@ def raw(samples: bytes, rate_hz: int) -> Iterator[array[float]]:
     resampler = AudioResampler(format="flt", layout="mono", rate=rate_hz)
     samples = samples[: len(samples) & ~1]
     for at in range(0, len(samples) // 2, _BLOCK):
-        for piece in resampler.resample(_frame(samples[2 * at : 2 * (at + _BLOCK)], at)):
+        for piece in resampler.resample(frame(samples[2 * at : 2 * (at + _BLOCK)], at)):
             yield _floats(piece)
     for piece in resampler.resample(None):
         yield _floats(piece)
@@ -109,30 +109,31 @@ def _decoded(data: bytes, rate_hz: int) -> Iterator[array[float]]:
         tracks: Sequence[AudioStream] = box.streams.audio
         if not tracks:
             raise ValueError("no sound could be read: the file has no sound track")
-        for frame in box.decode(tracks[0]):
-            for piece in resampler.resample(frame):
+        for block in box.decode(tracks[0]):
+            for piece in resampler.resample(block):
                 yield _floats(piece)
     for piece in resampler.resample(None):
         yield _floats(piece)
 
 
-def _frame(samples: bytes, at: int) -> AudioFrame:
-    frame = AudioFrame(format="s16", layout="mono", samples=len(samples) // 2)
-    frame.sample_rate, frame.pts = RATE_HZ, at
-    frame.planes[0].update(samples)
-    return frame
+def frame(samples: bytes, at: int = 0) -> AudioFrame:
+    """16-bit samples at RATE_HZ; `at` is how many went before."""
+    made = AudioFrame(format="s16", layout="mono", samples=len(samples) // 2)
+    made.sample_rate, made.pts = RATE_HZ, at
+    made.planes[0].update(samples)
+    return made
 
 
-def _floats(frame: AudioFrame) -> array[float]:
+def _floats(block: AudioFrame) -> array[float]:
     out: array[float] = array("f")
-    out.frombytes(bytes(frame.planes[0])[: 4 * frame.samples])
+    out.frombytes(bytes(block.planes[0])[: 4 * block.samples])
     return out
 
 
 def _pulled(sink: av.filter.context.FilterContext) -> Iterator[bytes]:
     while True:
         try:
-            frame = cast(AudioFrame, sink.pull())
+            pulled = cast(AudioFrame, sink.pull())
         except (av.error.BlockingIOError, av.error.EOFError):
             return
-        yield bytes(frame.planes[0])[: 2 * frame.samples]
+        yield bytes(pulled.planes[0])[: 2 * pulled.samples]

@@ -22,8 +22,9 @@ from simulator.sound import RATE_HZ, Form
 
 LETTERS_PER_S: Final = 15
 SHORTEST_S: Final = 1.0
-VOICE_LOUDNESS: Final = 0.3
-TONE_LOUDNESS: Final = 0.03
+LONGEST_S: Final = 2 * 3600  # of a sound: nobody listens further
+VOICE_LOUDNESS: Final = 0.25
+TONE_LOUDNESS: Final = 0.04
 SPEECH_BYTES: Final = 64 << 20
 HEARD_BYTES: Final = 8 << 20
 _PITCHES_HZ: Final = (98, 110, 123, 147, 165, 185, 208, 233)
@@ -133,7 +134,7 @@ def _through(pieces: Iterator[array[float]]) -> Sound:
         return piece
 
     text = tones.text_of(more)
-    while more() is not None:
+    while count < LONGEST_S * tones.HEAR_HZ and more() is not None:
         pass
     return Sound(count / tones.HEAR_HZ, text)
 

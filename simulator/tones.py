@@ -15,6 +15,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from operator import eq
 from typing import Final
 
 from simulator import draws
@@ -41,7 +42,8 @@ _SYMBOL_BYTES: Final = LAYERS // 2
 _QUIET: Final = 0.002  # of full scale: nothing begins before it is louder
 _SEEK_STEP: Final = 32  # samples: 4 ms
 _SEEK_S: Final = 3
-_ALIKE: Final = 0.55  # share of the tones' strength that must be in the right ones to take it for a preamble
+_SOME_FOUND: Final = 3  # of the six tones of the preamble's second symbol: worth a closer look
+_ENOUGH_FOUND: Final = 11  # of all eighteen
 _FRAMES_SUMMED: Final = 12
 
 
@@ -150,12 +152,11 @@ def _start(ear: _Ear) -> int | None:
     first = _first_sound(ear)
     if first is None:
         return None
-    at, last = max(0, first - STEP), first + _SEEK_S * HEAR_HZ
-    while at <= last and (alike := _alikeness(ear, at, 1)) is not None:
-        if alike >= _ALIKE and (_alikeness(ear, at, len(_PREAMBLE)) or 0) >= _ALIKE:
-            around = range(at, at + 4 * _SEEK_STEP, 8)
-            return max(around, key=lambda place: _alikeness(ear, place, len(_PREAMBLE)) or 0)
-        at += _SEEK_STEP
+    for at in range(max(0, first - STEP), first + _SEEK_S * HEAR_HZ, _SEEK_STEP):
+        if not ear.reach(at + 2 * STEP):
+            return None
+        if _found(ear, at, 1, 2) >= _SOME_FOUND and _found(ear, at, 0, len(_PREAMBLE)) >= _ENOUGH_FOUND:
+            return max(range(at, at + 5 * _SEEK_STEP, 8), key=lambda place: _clarity(ear, place))
     return None
 
 
@@ -168,15 +169,24 @@ def _first_sound(ear: _Ear) -> int | None:
     return None
 
 
-def _alikeness(ear: _Ear, at: int, count: int) -> float | None:
-    """Share of the strength of all tones that lies in those of the preamble's first symbols; None: it ended."""
+def _found(ear: _Ear, at: int, begin: int, end: int) -> int:
+    """How many tones of some symbols of the preamble are the strongest of their layers."""
+    count = 0
+    for nth, symbol in enumerate(_PREAMBLE[begin:end], begin):
+        strengths = ear.strengths(at + nth * STEP)
+        if strengths is not None:
+            count += sum(map(eq, _halves([strengths]), symbol))
+    return count
+
+
+def _clarity(ear: _Ear, at: int) -> float:
+    """Share of the energy of all tones that lies in those of the preamble."""
     right = total = 0.0
-    for nth, symbol in enumerate(_PREAMBLE[:count]):
-        found = ear.strengths(at + nth * STEP)
-        if found is None:
-            return None
-        right += sum([found[layer * CHOICES + choice] for layer, choice in enumerate(symbol)])
-        total += sum(found)
+    for nth, symbol in enumerate(_PREAMBLE):
+        energies = [strength * strength for strength in ear.strengths(at + nth * STEP) or ()]
+        total += sum(energies)
+        if energies:
+            right += sum([energies[layer * CHOICES + choice] for layer, choice in enumerate(symbol)])
     return right / total if total else 0.0
 
 

@@ -155,10 +155,11 @@ class RunPod:
 
 def _told(problem: Problem) -> tuple[int, bytes]:
     by_kind = {kind: status for status, kind in KINDS_BY_STATUS.items()}
-    status, sentence = PROBLEMS.get(problem.kind, (by_kind.get(problem.kind, 400), problem.kind.replace("_", " ")))
+    kind = KINDS_BY_STATUS.get(problem.status or 0, "error") if problem.kind == "status" else problem.kind
+    status, sentence = PROBLEMS.get(kind, (by_kind.get(kind, 400), kind.replace("_", " ")))
     status = problem.status or status
     if status == 401 and problem.message is None:
         return status, b""
-    if problem.kind in ("not_found", "method_not_allowed") and problem.param:
+    if kind in ("not_found", "method_not_allowed") and problem.param:
         sentence = f"{sentence}: {problem.param}"
     return status, orjson.dumps({"error": problem.message or sentence})

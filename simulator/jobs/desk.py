@@ -1,7 +1,7 @@
 """Where jobs are taken in and changed: what a request does to the jobs on the shelf, once nothing refused it.
 
-A dialect with jobs has `jobs` (operation -> what it does to jobs), `plan` and the two methods of its webhooks. Faults of
-the request that submits a job rewrite its plan (`Fault.job`); requests about it later read that plan.
+A dialect with jobs is a `JobDialect`. Faults of the request that submits a job rewrite its plan (`Fault.job`); requests
+about it later read that plan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A job and its state, as a pure function of (job, now): nothing runs while a job runs.
 
-A `Plan` says all that will become of a job; `look` says how it stands at a moment. Times in a plan are milliseconds from
-the submission unless their comment says else. The states are ours; each dialect has its own words for them.
+A `Plan` says all that will become of a job; `look` says how it stands at a moment. Times in a plan are milliseconds
+from the submission unless their comment says else. The states are ours; each dialect has its own words for them.
 """
 
 from __future__ import annotations
@@ -102,13 +102,19 @@ def start_ms(job: Job) -> int:
 
 def end_ms(job: Job) -> int:
     """When it ends, in Unix milliseconds; NEVER and later: never."""
-    plan = job.plan
-    end = start_ms(job) + min(plan.run_ms * plan.runs, plan.limit_ms)
-    return end if _uncancelled(job, end) else job.cancelled_ms or 0
+    cancelled = _cancelled_ms(job)
+    return _own_end_ms(job) if cancelled is None else cancelled
 
 
-def _uncancelled(job: Job, end: int) -> bool:
-    return job.cancelled_ms is None or job.plan.is_deaf or job.cancelled_ms >= end
+def _own_end_ms(job: Job) -> int:
+    """When it ends if nobody cancels it."""
+    return start_ms(job) + min(job.plan.run_ms * job.plan.runs, job.plan.limit_ms)
+
+
+def _cancelled_ms(job: Job) -> int | None:
+    """When it was cancelled, if that had an effect: it has none once a job has ended."""
+    at = job.cancelled_ms
+    return None if at is None or job.plan.is_deaf or at >= _own_end_ms(job) else at
 
 
 def look(job: Job, now_ms: float) -> View | None:
@@ -144,7 +150,7 @@ def _open(job: Job, now: int) -> View:
 def _ended(job: Job, end: int) -> View:
     plan, start = job.plan, min(start_ms(job), end)
     state, run = plan.ends, end - start
-    if job.cancelled_ms is not None and end == job.cancelled_ms and not plan.is_deaf:
+    if _cancelled_ms(job) is not None:
         state = State.CANCELLED
     elif plan.run_ms * plan.runs > plan.limit_ms:
         state = State.TIMED_OUT

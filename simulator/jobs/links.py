@@ -28,7 +28,8 @@ _ERRORS: Final = {
     "NoSuchKey": (404, "The specified key does not exist."),
     "SignatureDoesNotMatch": (
         403,
-        "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your key and signing method.",
     ),
 }
 

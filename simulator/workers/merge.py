@@ -67,8 +67,16 @@ def explain(replies: Sequence[Told]) -> Told:
     return replies[0]._replace(body=orjson.dumps({"requests": found}).decode())
 
 
+def jobs(replies: Sequence[Told]) -> Told:
+    """The jobs of all; of one that several hold, because they were asked about it, one is told."""
+    found = {(row["provider"], row["job"]): row for reply in replies for row in orjson.loads(reply.body)["jobs"]}
+    ordered = sorted(found.values(), key=lambda row: row["submitted_ms"])
+    return replies[0]._replace(body=orjson.dumps({"jobs": ordered}).decode())
+
+
 MERGES: Final[Mapping[str, Callable[[Sequence[Told]], Told]]] = {  # by path; of any other the keeper's reply stands
     "/explain": explain,
+    "/jobs": jobs,
     "/lateness": lateness,
     "/metrics": metrics,
 }

@@ -205,6 +205,21 @@ def test_keys(fleet: Live) -> None:
         assert (refused.status, refused.body) == (401, b"")
 
 
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ("status=429", 429, {"error": "too many requests"}),
+        ("status=500", 500, {"error": "internal server error"}),
+        ("status=418", 418, {"error": "error"}),
+        ("status=401", 401, None),
+    ],
+)
+def test_faults_of_the_wire_speak_its_words(fleet: Live, fault: str, code: int, said: object) -> None:
+    refused = call(fleet, "GET", "echo/health", **{"x-windtunnel-fault": fault})
+    assert refused.status == code
+    assert (refused.json if refused.body else None) == said
+
+
 def test_the_documented_limits_as_quotas() -> None:
     with running(Clock("manual")) as fleet:
         rows = [{"limit": 2, "per": "10s", "of": "requests", "operations": ["run"], "by": ["key", "model"]}]

@@ -11,8 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from simulator.clock import Clock
+from simulator.control import openapi
 from tests.simulator.live import Live, running
 from tests.simulator.runpod_exchange import TIMES, call, later, status, submit, told
 
@@ -95,7 +97,7 @@ def test_the_end_of_a_job_is_told(fleet: Live, receiver: Receiver) -> None:
     assert receiver.bodies == [status(fleet, job)]
     assert receiver.headers[0]["content-type"] == "application/json"
     assert (made["n"], made["url"], made["status"], made["attempt"]) == (1, receiver.url, 200, 1)
-    assert made["sent_ms"] == fleet.control("GET", "jobs")["jobs"][0]["ended_ms"]
+    assert made["due_ms"] == fleet.control("GET", "jobs")["jobs"][0]["ended_ms"]
     assert made["body_sha256"] == sha256(receiver.got[0]).hexdigest()
     assert made["body_bytes"] == len(receiver.got[0])
     assert made["job"] in job
@@ -113,12 +115,31 @@ def test_a_call_is_made_three_times_until_a_200(
     receiver.answers = answers
     submit(fleet, webhook=receiver.url)
     began_ms = fleet.control("GET", "clock")["now_ms"]
-    for seconds in (10, 10, 10, 10):
+    for seconds in (10, 10, 10, 10):  # an answer takes no time by a manual clock
         made = after(fleet, seconds)
     assert [one["status"] for one in made] == due
     assert [one["attempt"] for one in made] == list(range(1, len(due) + 1))
     assert [one["sent_ms"] - began_ms for one in made] == [10_000 * n for n in range(1, len(due) + 1)]
     assert len({one["body_sha256"] for one in made}) == 1
+
+
+def test_a_call_says_when_it_was_due_though_the_clock_jumped(fleet: Live, receiver: Receiver) -> None:
+    began_ms = fleet.control("GET", "clock")["now_ms"]
+    submit(fleet, webhook=receiver.url)
+    (made,) = after(fleet, 600)
+    assert (made["due_ms"] - began_ms, made["sent_ms"] - began_ms) == (10_000, 600_000)
+
+
+def test_the_record_keeps_to_its_schema(fleet: Live, receiver: Receiver) -> None:
+    submit(fleet, webhook=receiver.url)
+    after(fleet, 10)
+    document = openapi()
+    for path, name in (("jobs", "jobs"), ("webhooks", "webhooks")):
+        reply = document["paths"][f"/__fleet/{path}"]["get"]["responses"]["200"]
+        schema = reply["content"]["application/json"]["schema"] | {"components": document["components"]}
+        content = fleet.control("GET", path)
+        assert content[name]
+        Draft202012Validator(schema).validate(content)
 
 
 def test_every_end_is_told_in_its_own_words(fleet: Live, receiver: Receiver) -> None:
