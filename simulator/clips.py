@@ -26,7 +26,7 @@ from simulator import draws, sound
 from simulator.pictures import Kept, picture
 from simulator.speech import speech
 
-BYTES: Final = 128 << 20
+BYTES: Final = 64 << 20
 LOOP_S: Final = 1
 POSES: Final = 6  # distinct frames of a loop
 SMALLEST: Final = 16  # pixels a side
@@ -68,7 +68,8 @@ def clip(
     if seconds <= 0 or fps < 1 or min(width, height) < SMALLEST:
         due = f"due more than 0 s, at least 1 frame a second and {SMALLEST} pixels a side"
         raise ValueError(f"a clip of {seconds} s at {fps} frames a second, {width} x {height}: {due}")
-    key = draws.digest("clip", prompt, seconds, width, height, fps, seed, first_frame, audio)
+    first = None if first_frame is None else sound.digest(first_frame)
+    key = draws.digest("clip", prompt, seconds, width, height, fps, seed, first, audio)
     return _KEPT.get(key, lambda: _made(prompt, seconds, (width, height), fps, seed, first_frame, audio))
 
 

@@ -15,6 +15,7 @@ from itertools import count
 from simulator import edge
 
 MANUAL_START_MS = 1_767_225_600_000.0  # 2026-01-01T00:00:00Z: a manual clock starts at the same moment in every run
+LAST_MS = 32_503_680_000_000.0  # 3000-01-01T00:00:00Z: later moments have no date in headers
 MODES = ("real", "scaled", "manual")
 
 Action = Callable[[], None]
@@ -80,8 +81,10 @@ class Clock:
             raise ClockError(f"clock mode {mode!r}: due real or manual")
         if not 0 < scale < 1e6:
             raise ClockError(f"time scale {scale}: due more than 0 and less than a million")
+        if mode == "manual" and scale != 1:
+            raise ClockError(f"time scale {scale}: due none, for a manual clock moves only when it is told to")
         self.mode = "scaled" if mode == "real" and scale != 1 else mode
-        self.scale = 1.0 if mode == "manual" else float(scale)
+        self.scale = float(scale)
         self._read = read
         self._alarm = alarm
         self._zero_s = read() if zero_s is None else zero_s
@@ -115,9 +118,9 @@ class Clock:
         """Move a manual clock, running all that falls due on the way. Raises ClockError for any other clock."""
         if self.mode != "manual":
             raise ClockError(f"the clock is {self.mode}; only a manual clock is advanced (start with --clock manual)")
-        if not 0 <= ms < 1e15:
-            raise ClockError(f"advance_ms {ms}: due a number >= 0")
         target_ms = self._start_ms + ms
+        if not (ms >= 0 and target_ms <= LAST_MS):
+            raise ClockError(f"advance_ms {ms}: due a number >= 0 that leads no further than the year 3000")
         while self._queue and self._queue[0][0] <= target_ms:
             due_ms = self._queue[0][0]
             self._start_ms = max(self._start_ms, due_ms)

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from simulator import quota_rows, scenario, shapes
 from simulator.clock import ClockError
-from simulator.control_wire import Refusal, read_body, read_json, read_whole, reply
+from simulator.control_wire import Refusal, read_body, read_json, read_object, read_whole, reply
 from simulator.faults import Flaw, Flawed
 from simulator.fixtures import files
 from simulator.fixtures.fixture import Fixtures
@@ -237,9 +237,8 @@ class Control:
 
     async def post_clock(self, request: Request) -> Response:
         """Advance a manual clock."""
-        data = read_json(await read_body(request))
-        ms = data.get("advance_ms") if isinstance(data, dict) else None
-        if isinstance(ms, bool) or not isinstance(ms, int | float) or ms < 0 or set(data) != {"advance_ms"}:
+        ms = read_object(await read_body(request), {"advance_ms"}).get("advance_ms")
+        if isinstance(ms, bool) or not isinstance(ms, int | float) or ms < 0:
             raise Refusal("The body is not sound.", [Flaw("advance_ms", repr(ms), "a number of milliseconds >= 0")])
         try:
             self._fleet.clock.advance(ms)
@@ -253,7 +252,10 @@ class Control:
 
     async def get_quotas(self, request: Request) -> Response:
         """The quotas of each provider, and how they stand."""
-        return self._quotas(_only_provider(request))
+        provider = _only_provider(request)
+        if provider is not None and provider not in self._fleet.providers:
+            raise Refusal(f"No provider is called {provider}.", status=404)
+        return self._quotas(provider)
 
     def _quotas(self, provider: str | None) -> Response:
         told = self._fleet.doors.as_json(self._fleet.clock.now_ms())

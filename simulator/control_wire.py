@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import orjson
@@ -46,6 +46,17 @@ def read_json(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Refusal("The body is not JSON.", [Flaw("the body", str(error), "JSON")]) from None
+
+
+def read_object(body: bytes, keys: Set[str]) -> dict[str, Any]:
+    """The JSON object in a body, with none but these keys. Raises Refusal."""
+    data = read_json(body)
+    due = f"an object with {' and '.join(sorted(keys))}"
+    if not isinstance(data, dict):
+        raise Refusal("The body is not sound.", [Flaw("the body", repr(data)[:80], due)])
+    if unknown := sorted(data.keys() - keys):
+        raise Refusal("The body is not sound.", [Flaw(name, "an unknown key", due) for name in unknown])
+    return data
 
 
 def read_whole(params: Mapping[str, str], name: str) -> int | None:

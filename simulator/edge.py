@@ -35,6 +35,11 @@ async def breathe() -> None:
     await asyncio.sleep(0)
 
 
+async def pause(ms: float) -> None:
+    """Wait so long, in real time."""
+    await asyncio.sleep(ms / 1000)
+
+
 def token() -> str:
     """A name that nothing else has: 16 hex digits of true chance."""
     return secrets.token_hex(8)

@@ -211,9 +211,12 @@ def realistic(rows: Mapping[str, Provider]) -> dict[str, Provider]:
 
 
 def load(path: str | Path, dialects: Mapping[str, Dialect], seed: int) -> dict[str, Provider]:
-    """The providers of a fleet file. Raises Flawed."""
+    """The providers of a fleet file. Raises Flawed, each flaw with the file."""
     try:
         text = Path(path).read_bytes()
     except OSError as error:
         raise Flawed([Flaw(str(path), error.strerror or "unreadable", "a fleet file")]) from None
-    return read(scenario.parse_yaml(text), dialects, seed)
+    try:
+        return read(scenario.parse_yaml(text), dialects, seed)
+    except Flawed as error:
+        raise error.within(str(path)) from None

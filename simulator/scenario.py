@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from simulator import shapes
+from simulator import shapes, yaml_bounds
 from simulator.faults import Flaw, Flawed
 from simulator.rules import Rule, read_rules, read_when
 from simulator.selectors import When
@@ -74,6 +74,8 @@ def parse(text: str | bytes, folder: Path | None = None) -> Scenario:
 def parse_yaml(text: str | bytes) -> object:
     """The data in YAML or JSON text. Raises Flawed."""
     try:
+        if (came := yaml_bounds.excess(text)) is not None:
+            raise Flawed([Flaw("the file", came, f"at most {yaml_bounds.DEPTH_MAX} levels, and no endless aliases")])
         return yaml.load(text, Loader=Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -219,8 +221,11 @@ def find(name: str) -> Path:
 
 
 def load(path: str | Path) -> Scenario:
-    """The scenario in a file, or the shipped one of that name. Raises Flawed."""
-    return _load(find(str(path)), str(path), ())
+    """The scenario in a file, or the shipped one of that name. Raises Flawed, each flaw with the file."""
+    try:
+        return _load(find(str(path)), str(path), ())
+    except Flawed as error:
+        raise error.within(str(path)) from None
 
 
 def _load(file: Path, said: str, trail: tuple[str, ...]) -> Scenario:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, Literal, NamedTuple, cast
 
 import av
@@ -41,6 +42,11 @@ _CODECS: Final[Mapping[str, _Codec]] = {
     "opus": _Codec("ogg", "libopus", 48_000, 48_000, {"compression_level": "0"}),
     "aac": _Codec("adts", "aac", bits_per_s=64_000, options={"aac_coder": "fast"}),
 }
+
+
+def digest(data: bytes) -> bytes:
+    """16 bytes that depend on all of a file."""
+    return blake2b(data, digest_size=16).digest()
 
 
 def mixed(tracks: Sequence[bytes]) -> bytes:

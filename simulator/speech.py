@@ -63,7 +63,7 @@ def heard(data: bytes) -> str | None:
 
 def listened(data: bytes) -> Sound:
     """How long a sound is, and its text if a fleet spoke it. Raises ValueError for what is no sound."""
-    told = _HEARD.get(draws.digest("heard", data), lambda: _told(_listened(data)))
+    told = _HEARD.get(sound.digest(data), lambda: _told(_listened(data)))
     seconds, is_speech, text = told.decode("utf-8", "surrogatepass").split(" ", 2)
     return Sound(float(seconds), text if is_speech == "1" else None)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simulator.control_wire import Refusal, read_body, read_json, read_whole, reply
+from simulator.control_wire import Refusal, read_body, read_json, read_object, read_whole, reply
 from simulator.explain import explain
 from simulator.faults import Flaw
 from simulator.fleet import Fleet
@@ -70,8 +70,7 @@ class Steering:
 
     async def release_gate(self, request: Request) -> Response:
         """Let requests go that are held at a gate."""
-        data = read_json(await read_body(request) or b"{}")
-        count = data.get("count") if isinstance(data, dict) else False
+        count = read_object(await read_body(request) or b"{}", {"count"}).get("count")
         if isinstance(count, bool) or not (count is None or (isinstance(count, int) and count >= 0)):
             due = "a whole number >= 0, or null for all"
             raise Refusal("The body is not sound.", [Flaw("count", repr(count), due)])

@@ -1,4 +1,4 @@
-"""How deep and how large the data in a YAML text are, told before they are built: depth and aliases cost a loader its stack.
+"""How deep and how large the data in a YAML text are, before they are built: a stack ends, and aliases multiply.
 
 Bounds of our own: the files of a fleet are a dozen levels deep and have some thousand nodes.
 """
@@ -17,7 +17,7 @@ CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 def excess(text: str | bytes) -> str | None:
     """What of the text is too much, in words; None: nothing. Raises YAMLError where it is no YAML."""
-    anchored: dict[str, int] = {}
+    anchored: dict[str | None, int] = {}
     open_: list[tuple[str | None, int]] = []  # of each collection under way: its anchor, and the nodes before it
     nodes = 0
     for event in yaml.parse(text, Loader=PARSER):

@@ -38,9 +38,12 @@ CHECKS = [
     openapi_checks.unsupported_method,
     openapi_checks.allow_header_conformance,
 ]
-# Only a provider knows what it takes of these bodies: a sound one may still be refused with 400.
+# Only a provider knows what it takes of these requests: a sound one may still be refused with 400.
 PASSED_ON = {
     "/api/v1/chat/completions": "gpt-5.4-nano",
+    "/api/v1/responses": "gpt-5.4-nano",
+    "/api/v1/responses/input_tokens": "gpt-5.4-nano",
+    "/api/v1/responses/{id}/cancel": "",
     "/api/v1/messages": "claude-haiku-4-5",
     "/api/v1/messages/count_tokens": "claude-haiku-4-5",
 }
@@ -69,10 +72,18 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             "/admin/users/{id}": account.id,
             "/admin/keys/{id}": str(spare["id"]),
             "/api/v1/models/{id}": "gpt-5.5",
+            "/api/v1/responses/{id}": kept_response(told["base_url"], account.key),
         }
         with requests.Session() as session:
             session.trust_env = False
             yield Live(told["base_url"], told["admin_token"], account, ids, session)
+
+
+def kept_response(url: str, key: str) -> str:
+    """The id of a response that can be asked for again."""
+    body = {"model": "gpt-5.4-nano", "input": "Hi"}
+    answer = requests.post(f"{url}/v1/responses", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    return str(answer.json()["id"])
 
 
 @SCHEMA.parametrize()

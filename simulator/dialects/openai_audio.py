@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from simulator import draws
+from simulator import sound
 from simulator.ask import Ask, Request
 from simulator.dialects import openai_audio_request, openai_audio_rules, openai_audio_speech, openai_audio_transcripts
 from simulator.dialects.base import Kept, Profile, Serving
@@ -45,9 +45,9 @@ class OpenAIAudio(OpenAIChat):
             return self.error(Problem("missing_model"), serving)
         if ask.operation == openai_audio_request.SPEECH:
             return openai_audio_speech.spoken(ask, profile, serving)
-        sound = openai_audio_rules.sound(ask, profile)
-        key = draws.digest("sound", ask.body["file"].data)
+        heard = openai_audio_rules.sound(ask, profile)
+        key = sound.digest(ask.body["file"].data)
         language = ask.body.get("language") or ""
         translates = ask.operation == "create_translation"
-        found = translation(sound, key) if translates else transcript(sound, key, language)
+        found = translation(heard, key) if translates else transcript(heard, key, language)
         return openai_audio_transcripts.written(Heard(found, ask, profile), serving)

@@ -112,15 +112,24 @@ def _events(heard: Heard, form: str) -> Iterator[Frame]:
     """The transcript as events, the last with the whole of it."""
     if form == "diarized_json":
         for row in _speakers(heard):
-            text = row["text"]
-            event = {"type": row.pop("type"), "text": row.pop("text"), "speaker": row.pop("speaker")} | row
-            yield _event(event, "delta", tokens.count(text), text)
+            event = {name: row[name] for name in ("type", "text", "speaker", "start", "end", "id")}
+            yield _event(event, "delta", tokens.count(row["text"]), row["text"])
     else:
-        for piece in heard.pieces:
-            event = {"type": "transcript.text.delta", "delta": piece, **heard.more([piece])}
-            yield _event(event, "delta", 1, piece)
+        rows = heard.more(heard.pieces).get("logprobs")
+        for at, (piece, place) in enumerate(_placed(heard)):
+            event = {"type": "transcript.text.delta", "delta": piece, **place}
+            yield _event(event if rows is None else {**event, "logprobs": [rows[at]]}, "delta", 1, piece)
     body = {"type": "transcript.text.done", "text": heard.text, **heard.languages}
     yield _event({**body, **heard.more(heard.pieces), "usage": heard.told}, "stop", 0, "")
+
+
+def _placed(heard: Heard) -> Iterator[tuple[str, dict[str, str]]]:
+    """The pieces of the text, each with its segment where speakers are told apart."""
+    if not heard.profile.has("speakers"):
+        yield from ((piece, {}) for piece in heard.pieces)
+        return
+    for row in _speakers(heard):
+        yield from ((piece, {"segment_id": row["id"]}) for piece in tokens.split(row["text"]))
 
 
 def _event(body: Mapping[str, Any], kind: str, output_tokens: int, text: str) -> Frame:

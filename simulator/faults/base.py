@@ -42,6 +42,10 @@ class Flawed(ValueError):
         super().__init__("; ".join(map(str, flaws)))
         self.flaws = flaws
 
+    def within(self, file: str) -> Flawed:
+        """The same, each flaw with the file that it is in."""
+        return Flawed([f if f.where.startswith(file) else f._replace(where=f"{file}: {f.where}") for f in self.flaws])
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:

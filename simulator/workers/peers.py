@@ -177,14 +177,20 @@ class Peers:
                 self._aside(self._carry_out(name, argument, number, worker))
 
     async def _reading(self, read: Callable[[], Awaitable[Any]]) -> Any:
-        """What Redis gives, again and again; a connection that breaks off is made anew."""
+        """What Redis gives, again and again; a connection that breaks off is made anew. Told once, however long it lasts."""
+        away = False
         while True:
             try:
                 found = await read()
-            except RedisError:
-                log.exception("Redis broke off")
-                await edge.breathe()
+            except RedisError as error:
+                if not away:
+                    log.error("worker %d: Redis is away: %s", self.role.worker, error)
+                away = True
+                await edge.pause(RETRY_MS)
                 continue
+            if away:
+                log.warning("worker %d: Redis is back", self.role.worker)
+            away = False
             if found:
                 yield found
 

@@ -118,6 +118,9 @@ def test_every_route_of_the_gateway_is_in_the_document() -> None:
         served[path] = set(methods) - {"HEAD"}
     for prefix in (*app.PREFIXES, *app.REPEATED):
         served[f"{prefix}/models/{{id}}"] = set(app.ONE_MODEL) - {"HEAD"}
+    for prefix in app.PREFIXES:
+        for verb, methods in app.ONE_RESPONSE.items():
+            served[f"{prefix}/responses/{{id}}{verb}"] = set(methods)
     for route in [*usage.routes(MagicMock()), *admin.routes(MagicMock())]:
         path = re.sub(r"{\w+}", "{id}", route.path)
         served.setdefault(path, set()).update((route.methods or set()) - {"HEAD"})

@@ -91,6 +91,11 @@ def test_manual_time_stops_at_every_moment_on_its_way() -> None:
     assert start_ms == MANUAL_START_MS
 
 
+def test_a_manual_clock_has_no_scale() -> None:
+    with pytest.raises(ClockError, match=r"time scale 4\.0: due none"):
+        Clock("manual", 4.0)
+
+
 def test_what_is_due_already_runs_before_time_moves() -> None:
     machine = Machine()
     clock = Clock("manual", read=machine.read, alarm=machine.alarm)

@@ -28,4 +28,5 @@ def test_a_bad_scenario_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"fleet: {path}: rules[0]")
     assert "nope" in done.stderr

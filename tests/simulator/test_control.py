@@ -170,6 +170,39 @@ def test_unsound_advances(fleet: Live, content: object) -> None:
     assert call(fleet, "POST", "clock", content).status == 400
 
 
+def test_a_clock_stays_within_what_dates_can_say(fleet: Live) -> None:
+    before = fleet.control("GET", "clock")["now_ms"]
+    reply = call(fleet, "POST", "clock", {"advance_ms": 10**14})
+    assert reply.status == 400
+    assert "the year 3000" in reply.json["error"]["message"]
+    assert fleet.control("GET", "clock")["now_ms"] == before
+    assert fleet.call(chat("hello")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "flaw"),
+    [
+        (
+            "clock",
+            {"advance_ms": 1, "by": 2},
+            {"where": "by", "came": "an unknown key", "due": "an object with advance_ms"},
+        ),
+        ("clock", [], {"where": "the body", "came": "[]", "due": "an object with advance_ms"}),
+        ("gates/g/release", {"cuont": 2}, {"where": "cuont", "came": "an unknown key", "due": "an object with count"}),
+        ("gates/g/release", 7, {"where": "the body", "came": "7", "due": "an object with count"}),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_told(fleet: Live, path: str, content: object, flaw: dict[str, str]) -> None:
+    reply = call(fleet, "POST", path, content)
+    assert reply.status == 400
+    assert reply.json["error"]["problems"] == [flaw]
+
+
+def test_quotas_of_nobody_are_not_found(fleet: Live) -> None:
+    for method in ("GET", "DELETE"):
+        assert call(fleet, method, "quotas?provider=nope").status == 404
+
+
 def test_a_real_clock_is_not_advanced() -> None:
     with running() as live:
         reply = call(live, "POST", "clock", {"advance_ms": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_check_gives_lines(tmp_path: Path) -> None:
     sound.write_text("name: x\nrules: []")
     broken.write_text("name: x\nrules: 5")
     assert scenario.check(sound) == []
-    assert scenario.check(broken) == ["rules: came 5; due a list"]
+    assert scenario.check(broken) == [f"{broken}: rules: came 5; due a list"]
     (missing,) = scenario.check(tmp_path / "missing.yaml")
     assert "came No such file or directory; due a file, or the name of one that ships" in missing
     (folder,) = scenario.check(tmp_path)
@@ -194,7 +195,8 @@ def test_a_circle_of_scenarios_is_refused(tmp_path: Path) -> None:
     write(tmp_path, a="name: a\ninclude: [b.yaml]", b="name: b\ninclude: [{scenario: a.yaml, at: 5}]")
     (flaw,) = scenario.check(tmp_path / "a.yaml")
     assert flaw == (
-        "include[0]: include[0].scenario: came 'a.yaml'; due a scenario that does not include itself (a → b → a)"
+        f"{tmp_path}/a.yaml: include[0]: include[0].scenario: came 'a.yaml'; "
+        "due a scenario that does not include itself (a → b → a)"
     )
     write(tmp_path, self="name: self\ninclude: [self.yaml]")
     assert "does not include itself (self → self)" in scenario.check(tmp_path / "self.yaml")[0]
@@ -219,7 +221,8 @@ def test_a_circle_of_scenarios_is_refused(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_an_include_is_told(tmp_path: Path, include: str, due: str) -> None:
     write(tmp_path, broken="name: x\nrules: 5", outer=f"name: outer\ninclude: {include}")
-    assert scenario.check(tmp_path / "outer.yaml")[0].startswith(due)
+    outer = tmp_path / "outer.yaml"
+    assert scenario.check(outer)[0].startswith(f"{outer}: {due}")
 
 
 def test_files_are_included_only_from_files(tmp_path: Path) -> None:
@@ -234,6 +237,24 @@ def test_the_scenarios_in_the_documentation_are_sound() -> None:
     blocks = page.read_text("utf-8").split("```yaml\n")[1:]
     names = [scenario.parse(block.partition("```")[0]).name for block in blocks]
     assert len(names) == len(set(names)) >= 6
+
+
+ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "came"),
+    [
+        ('{"name": "x", "rules": ' + "[" * 3000 + "]" * 3000 + "}", "more than 100 levels"),
+        ("- " * 3000 + "x", "more than 100 levels"),
+        ("name: x\nrules: &all [*all]", "an alias *all within itself"),
+        (ALIASES, "more than 500000 nodes"),
+    ],
+)
+def test_what_no_loader_could_hold_is_refused(text: str, came: str) -> None:
+    assert flaws(text) == [f"the file: came {came}; due at most 100 levels, and no endless aliases"]
 
 
 def test_on_and_off_are_words() -> None:
