@@ -24,6 +24,7 @@ from simulator import edge
 EXPIRE_S = 24 * 3600
 ANSWER_MS = 20_000  # a worker that has not answered by then is lost
 BLOCK_MS = 2_000
+RETRY_MS = 250  # between tries to reach a Redis that is away
 BATCH = 64
 
 Handler = Callable[[Any], Awaitable[Any]]
@@ -166,7 +167,9 @@ class Peers:
     async def _open(self) -> None:
         """Take questions and answers out of the inbox; a question does not hold up the next."""
         async for found in self._reading(lambda: self._redis.blpop([self._inbox], BLOCK_MS / 1000)):
-            more = await self._redis.lpop(self._inbox, BATCH) or []
+            more: list[bytes] = []
+            with suppress(RedisError):  # the next reading tells
+                more = await self._redis.lpop(self._inbox, BATCH) or []
             for raw in (found[1], *more):
                 name, argument, number, worker = msgpack.decode(raw)
                 if name == "answer":
@@ -177,7 +180,7 @@ class Peers:
                 self._aside(self._carry_out(name, argument, number, worker))
 
     async def _reading(self, read: Callable[[], Awaitable[Any]]) -> Any:
-        """What Redis gives, again and again; a connection that breaks off is made anew. Told once, however long it lasts."""
+        """What Redis gives, again and again; a connection that breaks off is made anew, and told of once."""
         away = False
         while True:
             try:
@@ -202,4 +205,5 @@ class Peers:
             log.exception("%s failed", name)
             failure = f"{type(error).__name__}: {error}"
         if number:
-            await self._put(worker, ("answer", (answer, failure), number, self.role.worker))
+            with suppress(Lost):  # whoever asked is not answered, and says so
+                await self._put(worker, ("answer", (answer, failure), number, self.role.worker))
