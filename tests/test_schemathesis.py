@@ -39,13 +39,16 @@ CHECKS = [
     openapi_checks.allow_header_conformance,
 ]
 # Only a provider knows what it takes of these requests: a sound one may still be refused with 400.
-PASSED_ON = {
+GEMINI_MODELS = "/api/v1/gemini/v1beta/models/{id}"
+PASSED_ON = {  # path -> the model its body names; "" where the path does
     "/api/v1/chat/completions": "gpt-5.4-nano",
     "/api/v1/responses": "gpt-5.4-nano",
     "/api/v1/responses/input_tokens": "gpt-5.4-nano",
     "/api/v1/responses/{id}/cancel": "",
     "/api/v1/messages": "claude-haiku-4-5",
     "/api/v1/messages/count_tokens": "claude-haiku-4-5",
+    "/api/v1/gemini": "gemini-2.5-flash-lite-official",
+    **{f"{GEMINI_MODELS}:{method}": "" for method in ("generateContent", "streamGenerateContent", "countTokens")},
 }
 
 
@@ -72,6 +75,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             "/admin/users/{id}": account.id,
             "/admin/keys/{id}": str(spare["id"]),
             "/api/v1/models/{id}": "gpt-5.5",
+            GEMINI_MODELS: "gemini-2.5-flash-lite-official",
             "/api/v1/responses/{id}": kept_response(told["base_url"], account.key),
         }
         with requests.Session() as session:
@@ -126,7 +130,7 @@ def aim(case: schemathesis.Case, live: Live) -> None:
         if case.path.startswith(start) and case.method != "DELETE":
             case.path_parameters["id"] = known
     case.body = whole(case.body)
-    if case.path in PASSED_ON and isinstance(case.body, dict):
+    if PASSED_ON.get(case.path) and isinstance(case.body, dict):
         case.body["model"] = PASSED_ON[case.path]
 
 

@@ -63,8 +63,8 @@ class Dialect(Protocol):
     """A wire format on the server's side.
 
     A dialect may also have `natives`, the blocks that only its wire has, by name (`compose`), and
-    `error_after(sent, problem, serving) -> bytes` where an error in a stream is more than `error_frame` and depends on the
-    frames before it.
+    `error_after(sent, problem, serving) -> bytes` where an error in a stream is more than `error_frame` and depends on
+    the frames before it.
 
     `nonce` must appear in what `reply` and `error` write exactly as given and nothing else may depend on it: the fleet
     renders a reply once per distinct request, with a mark in its place, and fills the mark in later. If the 10 digits

@@ -167,7 +167,7 @@ class Peers:
     async def _open(self) -> None:
         """Take questions and answers out of the inbox; a question does not hold up the next."""
         async for found in self._reading(lambda: self._redis.blpop([self._inbox], BLOCK_MS / 1000)):
-            more: list[bytes] = []
+            more: Any = []
             with suppress(RedisError):  # the next reading tells
                 more = await self._redis.lpop(self._inbox, BATCH) or []
             for raw in (found[1], *more):

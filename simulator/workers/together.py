@@ -52,7 +52,8 @@ class Together:
         try:
             told = await self._told(request)
         except Lost as error:
-            body = orjson.dumps({"error": {"message": f"The fleet's workers cannot be asked. {str(error).rstrip('.')}."}})
+            why = str(error).rstrip(".")
+            body = orjson.dumps({"error": {"message": f"The fleet's workers cannot be asked. {why}."}})
             told = Told(503, "application/json", body.decode())
         response = Response(told.body, told.status, media_type=told.content_type)
         await response(scope, receive, send)

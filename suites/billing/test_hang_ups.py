@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from suites import oracle
 from suites.case import Case
 from suites.edge import now_ms, sleep_ms
 from suites.exchange import Reply
+from suites.heard import Heard
 from suites.outcomes import NotApplicable
 from suites.provisioning import User
 from suites.requirement import ENDPOINTS, over, requirement
@@ -144,6 +146,11 @@ async def test_before_any_content(case: Case, endpoint: str, stream: bool) -> No
     assert len(books.of_kind("SETTLE")) <= 1, "settled more than once"
 
 
+def has_pieces(heard: Heard, count: int) -> bool:
+    """Whether so much content came."""
+    return len(heard.deltas) >= count
+
+
 @requirement("BIL-031")
 @over(endpoint=ENDPOINTS)
 async def test_later_never_cheaper(case: Case, endpoint: str) -> None:
@@ -158,7 +165,7 @@ async def test_later_never_cheaper(case: Case, endpoint: str) -> None:
         user = await case.new_user()
         async with case.scripted({"kind": "stall", "after_frames": frames}, same["token"], attempt=attempt):
             async with await case.open(endpoint, key=user, **same) as opened:
-                await opened.until(lambda heard, due=frames: len(heard.deltas) >= due)
+                await opened.until(partial(has_pieces, count=frames))
                 opened.hang_up()
             charges.append(await case.charged(user))
     user = await case.new_user()

@@ -60,6 +60,16 @@ def test_upstreams_are_added_to_those_there_are(tmp_path: Path) -> None:
     assert loaded.chain("gpt-5.5")[1].model("gpt-5.5") == "gpt-5.5"
 
 
+def test_an_upstream_may_speak_several_dialects(tmp_path: Path) -> None:
+    file = tmp_path / "g.yaml"
+    both = {"dialect": ["openai_chat", "openai_responses", "openai_chat"], "base_url": "https://a.example"}
+    one = {"dialect": "openai_responses", "base_url": "https://b.example"}
+    file.write_text(yaml.safe_dump({"upstreams": {"both": both, "one": one}, "chains": {"*": ["both", "one"]}}))
+    first, second = config.load(file).chain("gpt-5.5")
+    assert first.dialects == ("openai_chat", "openai_responses")
+    assert (first.speaks("openai_chat"), second.speaks("openai_chat")) == (True, False)
+
+
 WRONG: dict[str, tuple[Any, str]] = {
     "unknown option": ({"keepalive": 1}, "unknown option 'keepalive'"),
     "text for a number": ({"keepalive_s": "soon"}, "keepalive_s: got 'soon', float > 0 was due"),
@@ -74,6 +84,9 @@ WRONG: dict[str, tuple[Any, str]] = {
     "upstreams": ({"upstreams": []}, "upstreams: got [], a mapping was due"),
     "upstream option": ({"upstreams": {"a": {"dialect": "soap", "url": "x"}}}, "upstreams.a: unknown option 'url'"),
     "dialect": ({"upstreams": {"a": {"dialect": "soap", "base_url": "http://x"}}}, "upstreams.a.dialect: got 'soap'"),
+    "no dialect": ({"upstreams": {"a": {"base_url": "http://x"}}}, "upstreams.a.dialect: got None, one of openai_chat"),
+    "no dialects": ({"upstreams": {"a": {"dialect": [], "base_url": "http://x"}}}, "upstreams.a.dialect: got []"),
+    "dialects": ({"upstreams": {"a": {"dialect": ["openai_chat", {}]}}}, "upstreams.a.dialect: got {}, one of"),
     "base_url": ({"upstreams": {"a": {"dialect": "openai_chat", "base_url": "ftp://x"}}}, "base_url: got 'ftp://x'"),
     "chain": ({"chains": {"*": "openai"}}, "chains.*: got 'openai', a list of upstreams was due"),
     "unknown upstream": ({"chains": {"*": ["nobody"]}}, "chains.*: unknown upstream 'nobody'"),

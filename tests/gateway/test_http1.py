@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -185,6 +186,24 @@ def test_connections_are_kept_and_used_again() -> None:
             for _ in range(20):
                 await read_all(await transport.send(request, 1, 1), 1)
             assert len(set(ports)) == 20
+
+    run(scene())
+
+
+def test_other_methods_and_addresses_that_are_asked_once() -> None:
+    async def scene() -> None:
+        async with upstream(says(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) as (transport, request, heads):
+            once = replace(request, body=b"", method="DELETE", once=True)
+            for number in range(3):
+                asked = replace(once, url=f"{request.url}/{number}?a=b")
+                assert await read_all(await transport.send(asked, 1, 1), 1) == b"ok"
+            assert [head.split(b"\r\n")[0] for head in heads] == [
+                b"DELETE /v1/x/%d?a=b HTTP/1.1" % number for number in range(3)
+            ]
+            assert not transport._addresses
+            assert await read_all(await transport.send(request, 1, 1), 1) == b"ok"
+            assert heads[-1].startswith(b"POST /v1/x HTTP/1.1")
+            assert list(transport._addresses) == [request.url]
 
     run(scene())
 

@@ -1,4 +1,4 @@
-"""Workers whose Redis goes away: told in one line each, asked again after a pause, and everything works once it is back."""
+"""Workers whose Redis goes away: told in one line, asked again after a pause, and all works once it is back."""
 
 from __future__ import annotations
 

@@ -108,7 +108,10 @@ def test_a_dialect_is_mounted_where_its_row_says() -> None:
         ([{**ROW, "nme": 1}], "providers[0].nme: came an unknown key; due one of name, about, dialect, tape, dialects"),
         ([{**ROW, "name": "A B"}], 'providers[0].name: came "A B"; due a text like'),
         ([{**ROW, "dialect": "morse"}], "providers[0].dialect: came 'morse'; due one of openai_chat"),
-        ([{**ROW, "dialects": ["openai_chat"]}], "providers[0]: came dialect and dialects; due one of dialect, dialects and tape"),
+        (
+            [{**ROW, "dialects": ["openai_chat"]}],
+            "providers[0]: came dialect and dialects; due one of dialect, dialects and tape",
+        ),
         ([ROW, ROW], "providers[1].name: came 'acme'; due a name that no other row has"),
         ([{**ROW, "name": "__fleet"}], "providers[0].name"),
         ([{**ROW, "faults": [{"kind": "stal"}]}], 'providers[0].faults[0].kind: came "stal"; due one of'),
