@@ -47,6 +47,15 @@ def find_model(name: str, wire: Wire) -> Model:
     return model
 
 
+def check_served(services: Services, model: Model, wire: Wire) -> None:
+    """Raises InvalidRequest where the model's upstreams all speak other wires only."""
+    upstreams = services.chain_of(model.id).values()
+    if upstreams and not any(upstream.speaks(wire.dialect) for upstream in upstreams):
+        places = [PLACE[endpoint] for endpoint in PLACE if endpoint in model.endpoints - {wire.name}]
+        hint = f"; use {places[0]} instead" if places else ""
+        raise InvalidRequest(f"None of {model.id}'s upstreams serves it on {wire.endpoint}{hint}.")
+
+
 def article(kind: str) -> str:
     """a or an."""
     return "an" if kind[:1] in "aeio" or kind == "llm" else "a"
@@ -93,7 +102,7 @@ async def take_hold(services: Services, key: Key, call: Call) -> HoldRecord:
 def bound_uc(call: Call) -> int:
     """The most that the call may cost, in microcredits."""
     wanted = call.wanted
-    input_bound = estimate.input_bound(call.raw, call.fields)
+    input_bound = wanted.prior_tokens + estimate.input_bound(call.raw, call.fields)
     return pricing.hold_uc(call.model, input_bound, estimate.output_bound(wanted.limit, wanted.answers, call.model))
 
 

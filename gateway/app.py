@@ -13,7 +13,18 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 
 from gateway import edge
-from gateway.endpoints import admin, chat, health, messages, models, usage
+from gateway.endpoints import (
+    admin,
+    chat,
+    gemini,
+    gemini_errors,
+    health,
+    messages,
+    models,
+    responses,
+    responses_kept,
+    usage,
+)
 from gateway.errors import GatewayBug, GatewayError, NotFound, WrongMethod, shown
 from gateway.exchange import Exchange, Message, Receive, Scope, Send, Stopped
 from gateway.services import Services
@@ -26,6 +37,9 @@ REPEATED: Final = ("/api/v1/v1", "/v1/v1")
 
 OPENAI: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/chat/completions": {"POST": chat.complete},
+    "/responses": {"POST": responses.create},
+    "/responses/input_tokens": {"POST": responses.count_tokens},
+    "/gemini": {"POST": gemini.create},
 }
 ANTHROPIC: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/messages": {"POST": messages.create},
@@ -36,6 +50,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/healthz": {"GET": health.health, "HEAD": health.health},
     "/metrics": {"GET": health.metrics, "HEAD": health.metrics},
 }
+ONE_RESPONSE: Final = responses_kept.METHODS
 ONE_MODEL: Final[Mapping[str, Handler]] = {"GET": models.show_model, "HEAD": models.show_model}
 
 
@@ -75,7 +90,10 @@ class App:
     async def answer(self, exchange: Exchange, path: str) -> None:
         """Finds who answers. Raises GatewayError."""
         method = exchange.scope["method"]
-        methods = self.table.get(path) or self.find(path)
+        methods = self.table.get(path)
+        if methods is None and (methods := gemini.find(path)) is not None:
+            exchange.render = gemini_errors.render
+        methods = methods or self.find(path)
         if methods is not None:
             handler = methods.get(method)
             if handler is None:
@@ -93,6 +111,9 @@ class App:
             return self.table[bare]
         if bare in PUBLIC:
             return PUBLIC[bare]
+        before, found, rest = bare.partition("/responses/")
+        if found and before in PREFIXES:
+            return ONE_RESPONSE[responses_kept.verb_of(rest)]
         before, found, _ = path.partition("/models/")
         return ONE_MODEL if found and before in (*PREFIXES, *REPEATED) and bare != before + "/models" else None
 
@@ -124,6 +145,8 @@ class App:
         """A path for the counters: one of few."""
         if path in self.table or path in PUBLIC:
             return path
+        if gemini.find(path) is not None:
+            return "/api/v1/gemini"
         return "/admin" if path.startswith("/admin/") else "other"
 
 

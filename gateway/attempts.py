@@ -7,9 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from gateway import chain, edge, scrub, splice
+from gateway import chain, edge, scrub
 from gateway.billing import Ending
 from gateway.breaker import Breaker
 from gateway.chain import Failure, Step, Verdict
@@ -75,7 +73,11 @@ class Call:
         self.body = wire.upstream_body(raw, fields, wanted)
         self.wanted = wanted
         self.upstreams = services.chain_of(model.id)
-        targets = [name for name, upstream in self.upstreams.items() if upstream.dialect == wire.dialect]
+        targets = [name for name, upstream in self.upstreams.items() if upstream.speaks(wire.dialect)]
+        if wanted.target is not None:
+            targets = [name for name in targets if name == wanted.target]
+            if not targets:
+                raise InvalidRequest(f"What the request refers to is kept where {model.id} is not served.")
         self.run = chain.Run(targets, services.policy, partial(allows, services, model.id))
         self.upstream: Upstream | None = None  # of the present attempt, or the last
         self.breaker: Breaker | None = None  # of the present attempt, while it has no verdict
@@ -126,12 +128,9 @@ class Call:
 
     def request(self, upstream: Upstream) -> Request:
         """The request for one upstream."""
-        body = self.body
-        name = upstream.model(self.model.id)
-        if name != self.fields["model"]:
-            body = splice.set_member(body, "model", orjson.dumps(name))
-        headers = self.wire.upstream_headers(upstream.key, self.exchange.headers)
-        return Request(upstream.base_url + self.wire.path, headers, body)
+        wire, name = self.wire, upstream.model(self.model.id)
+        headers = wire.upstream_headers(upstream.key, self.exchange.headers)
+        return Request(upstream.base_url + wire.path_for(name), headers, wire.addressed(self.body, self.fields, name))
 
     async def whole(self, step: Step) -> Whole | Failure:
         """One attempt at an answer that is not a stream."""
@@ -151,6 +150,8 @@ class Call:
         if self.breaker is not None:
             self.breaker.succeed()
             self.breaker = None
+        if self.upstream is not None:
+            self.wire.won(self.upstream.name)
 
     def lost(self, failure: Failure) -> None:
         """The present attempt failed."""

@@ -39,15 +39,15 @@ class Bill:
 FREE = Bill(Usage(), estimated=False)
 
 
-def bill(ending: Ending, fields: Mapping[str, Any]) -> Bill:
-    """The bill of an ending."""
+def bill(ending: Ending, fields: Mapping[str, Any], prior_tokens: int = 0) -> Bill:
+    """The bill of an ending. `prior_tokens` of input are kept upstream and not in the request."""
     told = ending.told
     if told is None:
         return FREE
     input_tokens, output_tokens = told.input_tokens, told.output_tokens
     estimated = input_tokens is None or output_tokens is None
     if input_tokens is None:
-        input_tokens = estimate.input_tokens(fields)
+        input_tokens = prior_tokens + estimate.input_tokens(fields)
     if output_tokens is None:
         output_tokens = estimate.tokens(ending.delivered_bytes)
     usage = Usage(input_tokens, output_tokens, told.cached_tokens, told.cache_write_tokens, told.reasoning_tokens)

@@ -13,7 +13,11 @@ from gateway.errors import InvalidRequest, shown
 MODEL_LENGTH_MAX: Final = 256
 DECISIVE: Final = tuple(
     f'"{name}"'.encode()
-    for name in ("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "system")
+    for name in (
+        *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "system"),
+        *("input", "max_output_tokens", "previous_response_id", "store", "background", "conversation"),
+        *("contents", "generationConfig", "generation_config"),
+    )
 )
 
 

@@ -52,7 +52,10 @@ class Step:
 TRANSIENT: Final = frozenset({408, 429})
 DEAD_ACCOUNT: Final = frozenset({401, 402, 403})  # the gateway's own account at the upstream, never the caller's
 QUOTA_CODES: Final = frozenset({"insufficient_quota", "billing_error", "credits_exhausted"})
-QUOTA_WORDS: Final = ("credit balance is too low", "exceeded your current quota")
+QUOTA_WORDS: Final = (
+    *("credit balance is too low", "exceeded your current quota"),
+    *("API key not valid", "enable billing on your project"),  # Google says both with 400
+)
 
 
 def verdict_of(status: int, code: str, message: str) -> Verdict:

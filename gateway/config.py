@@ -5,6 +5,7 @@ Every value is checked here, once; a wrong one is told as what came and what was
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -15,7 +16,7 @@ import yaml
 
 DEFAULTS_FILE: Final = Path(__file__).parent / "gateway.yaml"
 ENVIRONMENT_PREFIX: Final = "WINDTUNNEL_GATEWAY_"
-DIALECTS: Final = ("openai_chat", "anthropic_messages")
+DIALECTS: Final = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -28,7 +29,7 @@ class Upstream:
     """A provider as the gateway sees it."""
 
     name: str
-    dialect: str
+    dialects: tuple[str, ...]  # that it speaks
     base_url: str  # without a slash at the end; the dialect's own path is appended
     key: str = field(default="", repr=False)
     region: str = ""
@@ -37,6 +38,10 @@ class Upstream:
     def model(self, model_id: str) -> str:
         """What this upstream calls a model of ours."""
         return self.models.get(model_id, model_id)
+
+    def speaks(self, dialect: str) -> bool:
+        """Whether it speaks this dialect."""
+        return dialect in self.dialects
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ POSITIVE: Final = frozenset(
     {"keepalive_s", "first_byte_timeout_s", "idle_timeout_s", "total_timeout_s", "connect_timeout_s"}
 )
 OPTIONS: Final = {option.name: str(option.type) for option in fields(Config)}
+ROW_OPTIONS: Final = {option.name for option in fields(Upstream)} - {"name", "dialects"} | {"dialect"}
 
 
 def load(
@@ -184,17 +190,15 @@ def scalar(name: str, type_: str, value: Any) -> Any:
 def upstream(name: str, row: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> Upstream:
     """One upstream, pointed at the fleet's provider of the same name if there is one."""
     where = f"upstreams.{name}"
-    wrong = set(row) - {option.name for option in fields(Upstream)} | ({"name"} & set(row))
+    wrong = set(row) - ROW_OPTIONS
     if wrong:
         raise ConfigError(f"{where}: unknown option {sorted(wrong)[0]!r}")
-    facts = dict(row)
+    facts = {option: value for option, value in row.items() if option != "dialect"}
     if name in providers:
         facts.update({key: providers[name][key] for key in ("base_url", "key") if key in providers[name]})
-    for option in ("dialect", "base_url"):
-        if not isinstance(facts.get(option), str):
-            raise ConfigError(f"{where}.{option}: got {facts.get(option)!r}, a text was due")
-    if facts["dialect"] not in DIALECTS:
-        raise ConfigError(f"{where}.dialect: got {facts['dialect']!r}, one of {', '.join(DIALECTS)} was due")
+    facts["dialects"] = dialects(row.get("dialect"), f"{where}.dialect")
+    if not isinstance(facts.get("base_url"), str):
+        raise ConfigError(f"{where}.base_url: got {facts.get('base_url')!r}, a text was due")
     if not facts["base_url"].startswith(("http://", "https://")):
         raise ConfigError(f"{where}.base_url: got {facts['base_url']!r}, an http:// or https:// URL was due")
     for option in ("key", "region"):
@@ -205,8 +209,17 @@ def upstream(name: str, row: Mapping[str, Any], providers: Mapping[str, Mapping[
     return Upstream(name=name, **facts)
 
 
+def dialects(value: Any, where: str) -> tuple[str, ...]:
+    """What an upstream speaks: one dialect, or a list of several."""
+    names = value if isinstance(value, list) and value else [value]
+    for name in names:
+        if name not in DIALECTS:
+            raise ConfigError(f"{where}: got {name!r}, one of {', '.join(DIALECTS)} was due")
+    return tuple(dict.fromkeys(names))
+
+
 def chain(pattern: str, names: Any, upstreams: Mapping[str, Upstream]) -> tuple[str, ...]:
-    """One chain: known upstreams, all of one dialect, each once."""
+    """One chain: known upstreams, each once, and none that speaks no dialect of another's."""
     where = f"chains.{pattern}"
     if not isinstance(names, list) or not names:
         raise ConfigError(f"{where}: got {names!r}, a list of upstreams was due")
@@ -215,6 +228,7 @@ def chain(pattern: str, names: Any, upstreams: Mapping[str, Upstream]) -> tuple[
             raise ConfigError(f"{where}: unknown upstream {name!r}; known are {', '.join(upstreams)}")
     if len(set(names)) < len(names):
         raise ConfigError(f"{where}: an upstream is listed twice")
-    if len({upstreams[name].dialect for name in names}) > 1:
+    spoken = Counter(dialect for name in names for dialect in upstreams[name].dialects)
+    if len(names) > 1 and any(all(spoken[dialect] == 1 for dialect in upstreams[name].dialects) for name in names):
         raise ConfigError(f"{where}: the upstreams speak different dialects")
     return tuple(names)

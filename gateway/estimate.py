@@ -13,20 +13,23 @@ from schemas.catalogue import Model
 
 BYTES_PER_TOKEN: Final = 4
 TOKENS_PER_IMAGE: Final = 6000
-PROMPT_MEMBERS: Final = ("messages", "system", "tools", "prompt")
+GEMINI_MEMBERS: Final = ("contents", "systemInstruction", "system_instruction")
+PROMPT_MEMBERS: Final = ("messages", "system", "tools", "prompt", "input", "instructions", *GEMINI_MEMBERS)
+IMAGE_HOLDERS: Final = ("messages", "input", "contents")
+IMAGE_URLS: Final = frozenset({"image_url", "input_image", "computer_screenshot"})
 
 
 def input_bound(raw: bytes, fields: Mapping[str, Any]) -> int:
     """The most input tokens the body can stand for: its bytes, each image counting as 6000 instead of its base64."""
     bound = len(raw)
     if b"image" in raw:
-        data_bytes, images = image_parts(fields.get("messages"))
+        data_bytes, images = image_parts([fields.get(name) for name in IMAGE_HOLDERS])
         bound += images * TOKENS_PER_IMAGE - data_bytes
     return bound
 
 
 def image_parts(value: Any) -> tuple[int, int]:
-    """(bytes of base64 image data, number of images) anywhere inside the messages."""
+    """(bytes of base64 image data, number of images) anywhere inside."""
     data_bytes = images = 0
     todo = [value]
     while todo:
@@ -44,9 +47,9 @@ def image_parts(value: Any) -> tuple[int, int]:
 
 
 def image_data(part: Mapping[str, Any]) -> str | None:
-    """The base64 data of an image part of either wire ("" when it is a URL); None when the part is no image."""
+    """The base64 data of an image part of any wire ("" when it is a URL); None when the part is no image."""
     kind = part.get("type")
-    if kind == "image_url":
+    if kind in IMAGE_URLS:
         inner = part.get("image_url")
         url = inner.get("url") if isinstance(inner, dict) else inner
         return url if isinstance(url, str) and url.startswith("data:image/") else ""
@@ -54,7 +57,15 @@ def image_data(part: Mapping[str, Any]) -> str | None:
         source = part.get("source")
         data = source.get("data") if isinstance(source, dict) else None
         return data if isinstance(data, str) else ""
+    blob = part.get("inlineData") or part.get("inline_data")
+    if isinstance(blob, dict) and is_image_blob(blob):
+        return blob["data"] if isinstance(blob.get("data"), str) else ""
     return None
+
+
+def is_image_blob(item: Mapping[str, Any]) -> bool:
+    """Whether an object is an image in Gemini's form."""
+    return str(item.get("mimeType") or item.get("mime_type") or "").startswith("image/")
 
 
 def output_bound(limit: int | None, answers: int, model: Model) -> int:
@@ -63,7 +74,7 @@ def output_bound(limit: int | None, answers: int, model: Model) -> int:
 
 
 def input_tokens(fields: Mapping[str, Any]) -> int:
-    """Estimated input: a quarter of the UTF-8 bytes of all strings in messages, system, tools, prompt, rounded up."""
+    """Estimated input: a quarter of the UTF-8 bytes of all strings in PROMPT_MEMBERS, rounded up."""
     return tokens(sum(text_bytes(fields.get(name)) for name in PROMPT_MEMBERS))
 
 
@@ -79,7 +90,8 @@ def text_bytes(value: Any) -> int:
         elif isinstance(item, list):
             todo += item
         elif isinstance(item, dict):
-            if item.get("type") == "base64" and str(item.get("media_type", "")).startswith("image/"):
+            image = item.get("type") == "base64" and str(item.get("media_type", "")).startswith("image/")
+            if image or is_image_blob(item):
                 item = {name: part for name, part in item.items() if name != "data"}
             todo += item.values()
     return count

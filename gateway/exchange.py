@@ -26,7 +26,9 @@ Reason = Literal["client_closed", "timeout"]
 
 
 class Connection(Protocol):
-    """What our server offers beside ASGI: to be told at once when the client hangs up, and to hang up."""
+    """What our server offers beside ASGI: to be told when the client hangs up, and to hang up, at once (`abort`)
+    or after what was written (`close`).
+    """
 
     hangup: Callable[[], None] | None
 
@@ -34,6 +36,8 @@ class Connection(Protocol):
     def gone(self) -> bool: ...
 
     def abort(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Stopped(Exception):
@@ -96,7 +100,7 @@ class Exchange:
 
     __slots__ = (
         "_connection", "_watcher", "begun", "content_type", "created_at_ms", "ended", "extra_headers", "headers",
-        "receive", "record", "request_id", "scope", "send", "started", "status", "stop",
+        "receive", "record", "render", "request_id", "scope", "send", "started", "status", "stop",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str, created_at_ms: int) -> None:
@@ -113,6 +117,7 @@ class Exchange:
         self.begun = False
         self.ended = False
         self.content_type = b""
+        self.render: Callable[[GatewayError], bytes] = render  # the form of an error response
         self.record: list[bytes] | None = None  # of the body, where it may have to be sent again
         self._connection: Connection | None = (scope.get("extensions") or {}).get(CONNECTION)
         self._watcher: asyncio.Task[None] | None = None
@@ -212,6 +217,17 @@ class Exchange:
         except TimeoutError:
             self.abort()
 
+    async def break_off(self, data: bytes) -> None:
+        """Sends a part if the client takes it soon, then closes the connection without an end of the body."""
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self.write(data)
+        except TimeoutError:
+            self.abort()
+        else:
+            if self._connection is not None:
+                self._connection.close()
+
     async def respond(self, status: int, body: bytes, content_type: bytes = JSON) -> None:
         """Sends a whole response."""
         await self.begin(status, content_type, len(body))
@@ -222,9 +238,9 @@ class Exchange:
         await self.respond(status, orjson.dumps(value))
 
     async def refuse(self, error: GatewayError) -> None:
-        """Sends an error as it is in the table."""
+        """Sends an error with the status of its row."""
         self.extra_headers += error.headers
-        await self.respond(error.status, render(error))
+        await self.respond(error.status, self.render(error))
 
     def abort(self) -> None:
         """Hangs up."""

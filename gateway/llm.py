@@ -39,8 +39,10 @@ async def understand(services: Services, exchange: Exchange, wire: Wire) -> Call
     """Reads and checks the request. Raises InvalidRequest, BodyTooLarge."""
     raw = await exchange.read_body(services.config.max_body_bytes)
     fields = body.parse(raw)
-    name = body.model_name(fields)
+    wire = wire.chosen(fields)
+    name = wire.model_of(fields)
     model = admission.find_model(name, wire)
+    admission.check_served(services, model, wire)
     return Call(services, exchange, wire, model, name, fields, raw, wire.check(fields))
 
 
@@ -106,7 +108,7 @@ async def run(services: Services, call: Call, work: Answer) -> Ending:
 
 async def settle(services: Services, key: Key, call: Call, hold: HoldRecord, ending: Ending) -> tuple[Bill, int]:
     """Charges what the ending costs and logs it; the bill and the charge in microcredits, once that is durable."""
-    bill = billing.bill(ending, call.fields)
+    bill = billing.bill(ending, call.fields, call.wanted.prior_tokens)
     price_uc = pricing.price_uc(call.model, bill.usage)
     row = usage_row(key, call, ending, bill)
     try:

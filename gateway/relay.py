@@ -16,7 +16,7 @@ from gateway.attempts import Call
 from gateway.billing import Bill, Ending
 from gateway.chain import Failure, Step
 from gateway.errors import AllUpstreamsFailed, GatewayError
-from gateway.exchange import EVENT_STREAM, JSON, Reason, Stopped
+from gateway.exchange import JSON, Reason, Stopped
 from gateway.sse import Event, EventTooLarge, Parser
 from gateway.upstreams import problems
 from gateway.upstreams.reading import Part, StreamReader
@@ -124,6 +124,9 @@ class StreamAnswer:
             return
         elif self.error is not None:
             last_words = call.wire.error_frame(self.error.message)
+            if call.wire.cuts_after_error:
+                await exchange.break_off(last_words)
+                return
         else:
             exchange.abort()
             return
@@ -135,8 +138,7 @@ class StreamAnswer:
 
     def last_words(self, bill: Bill) -> bytes:
         """What ends a stream that succeeded."""
-        usage = b"" if self.reader is None else self.call.wire.usage_frame(self.reader, bill.usage)
-        return usage + self.terminal
+        return self.call.wire.closing(self.reader, self.terminal, bill)
 
     async def attempt(self, step: Step) -> Failure | Progress:
         """One attempt; WHOLE when its answer went out but for the last event."""
@@ -197,7 +199,10 @@ class StreamAnswer:
                 frames.append(reader.frame)
             elif part is Part.PREAMBLE or (part is Part.PING and commit):
                 frames.append(reader.frame)
-            elif part is Part.TERMINAL:
+            elif part is Part.TERMINAL or part is Part.CLOSING:
+                if part is Part.CLOSING:
+                    commit = True
+                    size += reader.text_bytes
                 verdict = self.read_terminal(reader, commit)
                 break
             elif part is Part.ERROR or part is Part.BROKEN:
@@ -223,7 +228,9 @@ class StreamAnswer:
         if isinstance(whole, Failure):
             return whole
         verdict = await self.relay(Parser().feed(self.call.wire.disassemble(whole)), reader)
-        return problems.broken("the upstream's answer is empty") if verdict is Progress.GOING else verdict
+        if verdict is Progress.GOING:
+            return Progress.WHOLE if reader.complete else problems.broken("the upstream's answer is empty")
+        return verdict
 
     async def read_head(self, reply: Reply, deadline: float) -> bytes:
         """The first bytes that are not blank, b"" when there are none."""
@@ -278,7 +285,7 @@ class StreamAnswer:
         exchange = self.call.exchange
         self._writing = True
         if not exchange.begun:
-            await exchange.begin(200, EVENT_STREAM)
+            await exchange.begin(200, self.call.wire.stream_type)
         if data:
             await exchange.write(data)
         self._writing = False

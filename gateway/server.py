@@ -99,6 +99,10 @@ class Protocol(HttpToolsProtocol):
         """Hangs up at once, whatever is still to be sent."""
         self.transport.abort()
 
+    def close(self) -> None:
+        """Hangs up once everything written is sent."""
+        self.transport.close()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.in_head = True

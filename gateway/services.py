@@ -16,6 +16,7 @@ from gateway.edge import Clock
 from gateway.errors import Unauthenticated
 from gateway.exchange import Exchange
 from gateway.idempotency import Replays
+from gateway.kept_responses import KeptResponses
 from gateway.ledger.money import Money
 from gateway.limits import Limiter
 from gateway.log import Log
@@ -47,6 +48,7 @@ class Services:
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no message may hold
     chains: dict[str, dict[str, Upstream]] = field(default_factory=dict)  # by model, as looked up so far
     replays: Replays = field(default_factory=Replays)
+    kept_responses: KeptResponses = field(default_factory=KeptResponses)
     exhausted: dict[tuple[str, str], int] = field(default_factory=dict)  # (user id, class) -> when its full hour ends
 
     def key_of(self, exchange: Exchange) -> Key:
@@ -100,7 +102,7 @@ class Services:
         states = self.breaker_states()
         upstreams = {
             name: {
-                "dialect": upstream.dialect,
+                "dialects": list(upstream.dialects),
                 "base_url": upstream.base_url,
                 "region": upstream.region,
                 "breaker": states[name],

@@ -7,7 +7,7 @@ All functions take text that a JSON parser has accepted before; offsets are in b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,6 +113,13 @@ def set_member(text: bytes, name: str, value: bytes) -> bytes:
     head = text.rstrip(BLANKS)[:-1].rstrip(BLANKS)
     comma = b"" if head.endswith(b"{") else b","
     return b"%b%b%b:%b}" % (head, comma, orjson.dumps(name), value)
+
+
+def without_members(text: bytes, names: Collection[str]) -> bytes:
+    """The object without the members of these names; the values of the others are left as they were."""
+    kept = [member for member in members(text) if member.name not in names]
+    pairs = (b"%b:%b" % (orjson.dumps(one.name), text[one.value.start : one.value.end]) for one in kept)
+    return b"{" + b",".join(pairs) + b"}"
 
 
 def without(text: bytes, array: Span, dropped: Iterable[Span]) -> bytes:

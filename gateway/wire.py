@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import orjson
+
+from gateway import body, splice
+from gateway.billing import Bill
 from gateway.chain import Failure
+from gateway.exchange import EVENT_STREAM
 from gateway.pricing import Usage
 from gateway.upstreams.reading import StreamReader, Whole
 
@@ -22,6 +27,8 @@ class Wanted:
     stream: bool
     limit: int | None  # output tokens of one answer, if the caller set a limit
     answers: int = 1
+    target: str | None = None  # the only upstream that can answer
+    prior_tokens: int = 0  # of input that the upstream keeps and the body does not hold
 
 
 class Wire(ABC):
@@ -35,6 +42,17 @@ class Wire(ABC):
     keepalive: ClassVar[bytes]  # sent while a stream is silent
     terminal: ClassVar[bytes]  # the frame that ends a stream
 
+    stream_type: bytes = EVENT_STREAM  # content type of a stream
+    cuts_after_error: ClassVar[bool] = False  # clients of this wire take an error event for a normal end
+
+    def chosen(self, _fields: Mapping[str, Any]) -> Wire:
+        """The wire that this body speaks, where an endpoint has several."""
+        return self
+
+    def model_of(self, fields: Mapping[str, Any]) -> str:
+        """The model asked for. Raises InvalidRequest."""
+        return body.model_name(fields)
+
     @abstractmethod
     def check(self, fields: Mapping[str, Any]) -> Wanted:
         """Validates the body. Raises InvalidRequest."""
@@ -46,6 +64,14 @@ class Wire(ABC):
     def upstream_body(self, raw: bytes, _fields: Mapping[str, Any], _wanted: Wanted) -> bytes:
         """The body for the upstreams (`model` is set later, for each)."""
         return raw
+
+    def addressed(self, body: bytes, fields: Mapping[str, Any], name: str) -> bytes:
+        """The body for an upstream that calls the model `name`."""
+        return body if name == fields["model"] else splice.set_member(body, "model", orjson.dumps(name))
+
+    def path_for(self, _name: str) -> str:
+        """Where an upstream takes this call, below its base URL."""
+        return self.path
 
     @abstractmethod
     def reader(self, fields: Mapping[str, Any]) -> StreamReader:
@@ -70,6 +96,14 @@ class Wire(ABC):
     def usage_frame(self, _reader: StreamReader, _usage: Usage) -> bytes:
         """The usage event that a stream lacks, b"" where it has one (or the wire needs none)."""
         return b""
+
+    def closing(self, reader: StreamReader | None, terminal: bytes, bill: Bill) -> bytes:
+        """What ends a stream that succeeded: the usage event that it lacks, and its last event."""
+        return (b"" if reader is None else self.usage_frame(reader, bill.usage)) + terminal
+
+    def won(self, _upstream: str) -> None:
+        """An upstream has given its whole answer."""
+        return
 
     @abstractmethod
     def error_frame(self, message: str) -> bytes:

@@ -30,8 +30,8 @@ def edit_bills(edit: Callable[[Bill, Ending], Bill]) -> None:
     """Every ending is billed as `edit` makes it."""
 
     @around(billing, "bill")
-    def bill(old: Any, ending: Ending, fields: Any) -> Bill:
-        return edit(old(ending, fields), ending)
+    def bill(old: Any, ending: Ending, *rest: Any) -> Bill:
+        return edit(old(ending, *rest), ending)
 
 
 def edit_usage(edit: Callable[[Usage], Usage]) -> None:
@@ -43,8 +43,8 @@ def edit_endings(edit: Callable[[Ending, Any], Ending]) -> None:
     """Every ending is billed as if it were what `edit(ending, fields)` makes of it."""
 
     @around(billing, "bill")
-    def bill(old: Any, ending: Ending, fields: Any) -> Bill:
-        billed: Bill = old(edit(ending, fields), fields)
+    def bill(old: Any, ending: Ending, fields: Any, *rest: Any) -> Bill:
+        billed: Bill = old(edit(ending, fields), fields, *rest)
         return billed
 
 
@@ -313,8 +313,8 @@ def only_first_choice_charged() -> None:
     """Of several answers asked for, one is charged."""
 
     @around(billing, "bill")
-    def bill(old: Any, ending: Ending, fields: Any) -> Bill:
-        whole: Bill = old(ending, fields)
+    def bill(old: Any, ending: Ending, fields: Any, *rest: Any) -> Bill:
+        whole: Bill = old(ending, fields, *rest)
         share = whole.usage.output_tokens // (fields.get("n") or 1)
         return changed(whole, usage=changed(whole.usage, output_tokens=share))
 

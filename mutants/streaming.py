@@ -14,6 +14,7 @@ from gateway.sse import Event, Parser
 from gateway.upstreams.anthropic_messages import MessagesReader
 from gateway.upstreams.openai_chat import ChatReader
 from gateway.upstreams.reading import Part
+from gateway.wire import Wire
 from mutants._patch import READERS, WIRES, around, edit_frames, replace
 from mutants.registry import mutant
 
@@ -23,7 +24,7 @@ DONE = b"data: [DONE]\n\n"
 @mutant()
 def sse_under_json_type() -> None:
     """A stream goes out as application/json."""
-    replace(relay, "EVENT_STREAM", b"application/json")
+    replace(Wire, "stream_type", b"application/json")
 
 
 @mutant("GD-098", "GD-094")

@@ -186,8 +186,23 @@ def _unread(provider: Provider, dialect: str, path: str, scope: Any) -> Subject:
     return Subject(provider.name, provider.region, dialect, None, None, False, method, path, query, None, "unread")
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server, with a word when it is ready and a quiet, quick end on SIGINT and SIGTERM."""
+class Quiet(uvicorn.Server):
+    """uvicorn's server, which ends on SIGINT and SIGTERM as on any other day, and leaves the exit code alone."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread, or not this platform
+                loop.add_signal_handler(number, self._stop)
+        await self._serve(sockets)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+class Server(Quiet):
+    """The fleet's: with a word when it is ready, and a quick end."""
 
     def __init__(self, app: App, sock: socket.socket, on_ready: Callable[[], None] | None = None) -> None:
         config = uvicorn.Config(
@@ -213,14 +228,7 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to end."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread, or not this platform
-                loop.add_signal_handler(number, self._stop)
-        await self._serve(sockets or [self._sock])
-
-    def _stop(self) -> None:
-        self.should_exit = True
+        await super().serve(sockets or [self._sock])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn, then tell that it is ready."""

@@ -29,8 +29,8 @@ def call(method: str, url: str, body: Any = None, token: str | None = None) -> A
     """The JSON answer to one call. Raises Refused for an error status, else HarnessProblem."""
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method, headers=headers)
     try:
+        request = urllib.request.Request(url, data=data, method=method, headers=headers)
         with _opener.open(request, timeout=TIMEOUT_S) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from windtunnel.errors import UsageProblem
+from windtunnel.errors import HarnessProblem, UsageProblem
 from windtunnel.screen import complain, err, out, print_json
 from windtunnel.times import Duration
 
@@ -62,7 +62,7 @@ def warnings(path: Path, fleet: Path | None) -> list[str]:
     try:
         rows = providers.load(fleet or providers.FILE, DIALECTS, 1)
     except Flawed as error:
-        raise UsageProblem(f"{fleet or providers.FILE}: {error.flaws[0]}") from error
+        raise UsageProblem(str(error.flaws[0])) from error
     return advice(scenario.load(path), rows)
 
 
@@ -72,12 +72,8 @@ def usable(name: Path) -> Path:
     found = problems(path)
     if found:
         more = f" (and {len(found) - 1} more: windtunnel scenario check {path})" if len(found) > 1 else ""
-        raise UsageProblem(f"scenario {_named(path, found[0])}{more}")
+        raise UsageProblem(f"scenario {found[0]}{more}")
     return path.absolute()
-
-
-def _named(path: Path, problem: str) -> str:
-    return problem if str(path) in problem else f"{path}: {problem}"
 
 
 @click.group()
@@ -96,8 +92,8 @@ def check_command(files: tuple[Path, ...], config: Path | None, as_json: bool) -
     for name in files:
         try:
             path = find(name)
-            found[str(name)] = [_named(path, problem) for problem in problems(path)]
-            odd[str(name)] = [] if found[str(name)] else [_named(path, line) for line in warnings(path, config)]
+            found[str(name)] = problems(path)
+            odd[str(name)] = [] if found[str(name)] else [f"{path}: {line}" for line in warnings(path, config)]
         except UsageProblem as error:
             found[str(name)] = [str(error)]
     wrong = [problem for lines in found.values() for problem in lines]
@@ -160,7 +156,7 @@ def show_command(name: Path) -> None:
     try:
         lines = draw(load(path))
     except Flawed as error:
-        lines = [f"cannot be drawn: {_named(path, str(flaw))}" for flaw in error.flaws]
+        lines = [f"cannot be drawn: {flaw}" for flaw in error.flaws]
     for line in lines:
         click.echo(f"# {line}".rstrip())
     click.echo()
@@ -222,19 +218,25 @@ def _pairs(option: str, text: str | None) -> dict[str, str]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def explain_command(url: str, case: str | None, number: int | None, as_json: bool) -> int:
     """Say why each rule hit a request, or the first selector that did not fit. Exit code 2: no such request."""
-    from windtunnel.client import call
+    from windtunnel.client import Refused, call
 
     if (case is None) == (number is None):
-        raise UsageProblem("explain: --case or --n was due, not both")
+        raise UsageProblem("explain: either --case or --n was due")
     base = url.rstrip("/").removesuffix("/__fleet")
     asked = {"case": case} if case is not None else {"n": number}
-    found = call("GET", f"{base}/__fleet/explain?{urlencode(asked)}")
+    try:
+        found = call("GET", f"{base}/__fleet/explain?{urlencode(asked)}")
+    except Refused:
+        raise
+    except HarnessProblem as error:
+        raise UsageProblem(f"--fleet {url}: {error}; the address of a running fleet was due") from error
     if as_json:
         print_json(found)
     for request in [] if as_json else found["requests"]:
         _print_request(request)
     if not found["requests"] and not as_json:
-        complain(f"the fleet saw no request {asked}", "windtunnel scenario explain")
+        which = f"of case {case}" if case is not None else f"number {number}"
+        complain(f"the fleet saw no request {which}", "windtunnel scenario explain")
     return 0 if found["requests"] else 2
 
 

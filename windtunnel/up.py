@@ -130,7 +130,7 @@ def example_model() -> str:
 
 
 def curl_line(base_url: str, key: str, model: str) -> str:
-    """A command to paste: one streamed answer."""
+    """A command to paste: one answer."""
     body = {"model": model, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
     url = shlex.quote(f"{base_url}/api/v1/chat/completions")
     return (
@@ -146,8 +146,8 @@ def print_stack(stack: Stack, console: Console) -> None:
         ("OpenAI SDK", f"base_url={base_url}/api/v1"),
         ("Anthropic SDK", f"base_url={base_url}/api"),
         ("API key", f"{stack.key}   ({CREDITS:,} credits)"),
-        ("Fleet control", str(stack.fleet["control_url"])),
-        ("Providers", ", ".join(stack.fleet["providers"])),
+        ("Fleet", f"{stack.fleet['base_url']}/PROVIDER   ({len(stack.fleet['providers'])} providers)"),
+        ("Fleet control", f"{stack.fleet['control_url']}   (/providers lists them with their keys)"),
     ]
     console.print(Text("Windtunnel is up", style="bold green"))
     console.print()

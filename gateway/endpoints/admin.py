@@ -147,7 +147,7 @@ class Admin:
     async def upstreams(self, _request: Request) -> Response:
         config, states = self._services.config, self._services.breaker_states()
         upstreams = {
-            name: {"dialect": upstream.dialect, "base_url": upstream.base_url, "breaker": states[name]}
+            name: {"dialects": list(upstream.dialects), "base_url": upstream.base_url, "breaker": states[name]}
             for name, upstream in config.upstreams.items()
         }
         return reply(

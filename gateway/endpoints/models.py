@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.admission import available_models
+from gateway.endpoints import gemini_models
 from gateway.errors import NotFound, shown
 from gateway.exchange import Exchange
 from gateway.services import Services
@@ -18,6 +19,7 @@ from schemas import catalogue
 from schemas.catalogue import Model
 
 CREATED_S: Final = 1_767_225_600  # the catalogue does not tell when a model came: the same day for all
+GOOGLE_SDK: Final = b"x-goog-api-client"  # a header of Google's SDKs, which share a path with Anthropic's
 CREATED_AT: Final = "2026-01-01T00:00:00Z"
 
 
@@ -47,13 +49,16 @@ def listing() -> bytes:
 async def list_models(services: Services, exchange: Exchange) -> None:
     """Answers with the whole list."""
     services.key_of(exchange)
-    await exchange.respond(200, listing())
+    await exchange.respond(200, gemini_models.listing() if GOOGLE_SDK in exchange.headers else listing())
 
 
 async def show_model(services: Services, exchange: Exchange) -> None:
     """Answers with one model, found by id or alias."""
-    services.key_of(exchange)
     name = exchange.scope["path"].partition("/models/")[2]
+    if GOOGLE_SDK in exchange.headers:
+        await gemini_models.show_model(name)(services, exchange)
+        return
+    services.key_of(exchange)
     model = catalogue.find(name)
     if model is None:
         raise NotFound(f"There is no model {shown(name)!r}.")

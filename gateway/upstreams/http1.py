@@ -1,4 +1,4 @@
-"""The transport over HTTP/1.1, written for this one use: POST a body, read a reply as it comes.
+"""The transport over HTTP/1.1, written for this one use: send a body, read a reply as it comes.
 
 Measured: a chat call takes the gateway two thirds of the processor time that it took over aiohttp's client. It also
 hands over what came before a connection broke, and lets a read time out and go on. No redirects, cookies, proxies or
@@ -277,7 +277,7 @@ class Http1Transport:
         return ssl.create_default_context()
 
     async def send(self, request: Request, connect_timeout_s: float, first_byte_timeout_s: float) -> Reply:
-        address = self._addresses.get(request.url) or self._find(request.url)
+        address = (None if request.once else self._addresses.get(request.url)) or self._find(request)
         connection = take_idle(address.pool) or await self._connect(address, connect_timeout_s)
         lines = [address.line]
         for name, value in request.headers:
@@ -303,14 +303,15 @@ class Http1Transport:
                 connection.drop()
             pool.clear()
 
-    def _find(self, url: str) -> Address:
-        parts = urlsplit(url)
+    def _find(self, request: Request) -> Address:
+        parts = urlsplit(request.url)
         secure = parts.scheme == "https"
         host = parts.hostname or ""
         port = parts.port or (443 if secure else 80)
         pool = self._pools.setdefault((host, port, secure), [])
-        address = Address(host, port, secure, request_line(parts), pool)
-        self._addresses[url] = address
+        address = Address(host, port, secure, request_line(parts, request.method), pool)
+        if not request.once:
+            self._addresses[request.url] = address
         return address
 
     async def _connect(self, address: Address, timeout_s: float) -> Connection:
@@ -340,9 +341,9 @@ def take_idle(pool: list[Connection]) -> Connection | None:
     return None
 
 
-def request_line(url: SplitResult) -> bytes:
+def request_line(url: SplitResult, method: str = "POST") -> bytes:
     """The request line and the Host header for a URL."""
     target = url.path or "/"
     if url.query:
         target += f"?{url.query}"
-    return f"POST {target} HTTP/1.1\r\nhost: {url.netloc.rpartition('@')[2]}\r\n".encode("ascii")
+    return f"{method} {target} HTTP/1.1\r\nhost: {url.netloc.rpartition('@')[2]}\r\n".encode("ascii")

@@ -85,10 +85,13 @@ def decoded(text: str) -> Any:
 
 def flaw_of(body: bytes) -> str | None:
     """What an upstream refused that can be mended, however deep the error is wrapped: a thinking block's signature that
-    does not verify (it was made by another upstream), or the id of a tool call in a foreign alphabet.
+    does not verify (it was made by another upstream), encrypted reasoning likewise, or the id of a tool call in a
+    foreign alphabet.
     """
     if b"thinking" in body and any(words in body for words in SIGNATURE_WORDS):
         return "signature"
+    if b"invalid_encrypted_content" in body or (b"ncrypted content" in body and b"could not be verified" in body):
+        return "sealed"
     if b"tool_use" in body and b"pattern" in body and b"id" in body:
         return "tool_id"
     return None
@@ -97,15 +100,17 @@ def flaw_of(body: bytes) -> str | None:
 def http_failure(status: int, headers: Mapping[str, str], body: bytes, now_s: float) -> Failure:
     """The failure that an HTTP error reply stands for."""
     try:
-        problem = find(orjson.loads(body))
+        told = orjson.loads(body)
     except ValueError:
-        problem = Problem()
+        told = None
+    problem = find(told)
     message = problem.message or default_message(status, body)
+    wait_s = retry_after_s(headers, now_s)
     return Failure(
         verdict_of(status, problem.code, message),
         message,
         status,
-        retry_after_s(headers, now_s),
+        retry_info_s(told) if wait_s is None else wait_s,
         flaw_of(body) if status < 500 else None,
     )
 
@@ -143,6 +148,17 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
         return max(0.0, parsedate_to_datetime(told).timestamp() - now_s)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def retry_info_s(told: Any) -> float | None:
+    """The delay that an error body of Google's asks for: a RetryInfo among its details ("36.4s")."""
+    told = told[0] if isinstance(told, list) and told else told
+    error = told.get("error") if isinstance(told, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and isinstance(delay := detail.get("retryDelay"), str):
+            return number(delay.removesuffix("s"))
+    return None
 
 
 def number(text: str) -> float | None:

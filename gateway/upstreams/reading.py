@@ -1,4 +1,4 @@
-"""What the two dialects' readers have in common: how an event is classed, and the usage an upstream told so far."""
+"""What the dialects' readers have in common: how an event is classed, and the usage an upstream told so far."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Part(IntEnum):
     TERMINAL = 5  # the last event
     ERROR = 6  # the upstream reports an error
     BROKEN = 7  # cannot be understood
+    CLOSING = 8  # the last event, good even where no content came before it
 
 
 @dataclass(slots=True)

@@ -20,11 +20,13 @@ class TransportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST to an upstream."""
+    """One request to an upstream."""
 
     url: str
     headers: Sequence[tuple[str, str]]
     body: bytes
+    method: str = "POST"
+    once: bool = False  # the URL is about one thing and not worth remembering
 
 
 class Reply(Protocol):

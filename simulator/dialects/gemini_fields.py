@@ -62,10 +62,9 @@ def message(data: Any, name: str, more: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _problem(flaws: list[Flaw]) -> Problem:
-    """All flaws as one refusal: a line each, in the message and in `param`."""
-    return Problem(
-        "bad_request", "\n".join(flaw.description for flaw in flaws), "\n".join(flaw.field for flaw in flaws)
-    )
+    """All flaws as one refusal: a line each, in the message and in `param`; a name may hold line breaks of its own."""
+    descriptions = [flaw.description.replace("\n", "\\n") for flaw in flaws]
+    return Problem("bad_request", "\n".join(descriptions), "\n".join(flaw.field.replace("\n", "\\n") for flaw in flaws))
 
 
 def _message(

@@ -26,11 +26,6 @@ def hexes(seed: int, length: int) -> str:
     return f"{(seed + 1) * SPREAD & _64_BITS:016x}"[:length]
 
 
-def completion_id(nonce: str, seed: int) -> str:
-    """`chatcmpl-` and 29 letters or digits, the last 22 of them the nonce."""
-    return f"chatcmpl-{base62(seed, 7)}{nonce}"
-
-
 def request_id(serving: Serving) -> str:
     """`req_` and 32 characters, the last 22 of them the nonce (real ones are hexadecimal throughout)."""
     return f"req_{hexes(serving.seed, 10)}{serving.nonce}"

@@ -164,6 +164,7 @@ OPTIONAL: Final[Mapping[str, Check]] = {
     "prompt_cache_retention": fields.one_of("in_memory", "24h"),
     "reasoning": reasoning,
     "safety_identifier": fields.string,
+    "client_metadata": fields.dictionary,  # of the Codex CLI, with every request
     "service_tier": fields.one_of("auto", "default", "flex", "scale", "priority", "fast"),
     "store": fields.boolean,
     "stream": fields.boolean,

@@ -7,13 +7,14 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 import uvicorn
 
 from simulator import edge
-from simulator.server import base_url, bind
+from simulator.server import SHUTDOWN_S, Quiet, base_url, bind
 from simulator.tape.recorder import Recorder
 
 PORT = 8102
@@ -47,7 +48,7 @@ def record(upstream: str, folder: Path, host: str, port: int, as_json: bool) -> 
             click.echo(line, err=True)
 
     recorder = Recorder(upstream, folder, edge.monotonic_ms, told)
-    config = uvicorn.Config(recorder, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False)
+    config = server_config(recorder)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a reply that broke off is told already
 
     async def serve() -> None:
@@ -56,11 +57,17 @@ def record(upstream: str, folder: Path, host: str, port: int, as_json: bool) -> 
         elif sys.stderr.isatty():
             click.echo(f"Recording {upstream} on {url} into {folder}. Ctrl-C ends it.", err=True)
         try:
-            await uvicorn.Server(config).serve([sock])
+            await Quiet(config).serve([sock])
         finally:
             await recorder.close()
 
     asyncio.run(serve())
+
+
+def server_config(recorder: Recorder) -> uvicorn.Config:
+    """A server that adds no header of its own to what the provider sent."""
+    quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
+    return uvicorn.Config(recorder, ws="none", lifespan="off", timeout_graceful_shutdown=SHUTDOWN_S, **quiet)
 
 
 def fail(message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -188,3 +189,20 @@ def test_a_death_in_mid_stream(running: Running, client: openai.OpenAI) -> None:
     assert row["outputTokens"] > 0
     assert row["costUc"] == row["inputTokens"] * PRICE.input_uc + row["outputTokens"] * PRICE.output_uc
     assert running.admin.admin("GET", "ledger")["ok"]
+
+
+def test_a_caller_who_hangs_up(running: Running, client: openai.OpenAI) -> None:
+    """The upstream is cancelled, and what was delivered is charged: once, and never as if it were the whole."""
+    text = "Talk. [[answer: tokens=400]] [[fault: latency gap_ms=20]]"
+    with client.responses.create(model=MODEL, input=text, stream=True) as stream:
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                break
+    deadline = time.monotonic() + 20
+    while (row := logs(running, client)[0])["status"] != "client_closed":
+        assert time.monotonic() < deadline, row
+    assert (row["statusCode"], row["estimated"]) == (499, True)
+    assert 0 < row["outputTokens"] < 200
+    assert row["costUc"] == row["inputTokens"] * PRICE.input_uc + row["outputTokens"] * PRICE.output_uc
+    audit = running.admin.admin("GET", "ledger")
+    assert (audit["ok"], audit["open_holds"]) == (True, 0)

@@ -38,6 +38,7 @@ def test_chains_take_the_first_pattern_that_fits() -> None:
     for model, names in {
         "gpt-5.5": ["openai", "openai-eu"],
         "claude-opus-4-6": ["anthropic", "anthropic-eu"],
+        "gemini-3.1-pro": ["gemini", "gemini-eu", "aggregator", "aggregator-eu"],
         "glm-5": ["aggregator", "aggregator-eu"],
     }.items():
         assert [upstream.name for upstream in loaded.chain(model)] == names

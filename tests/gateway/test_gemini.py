@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
+from gateway import config
 from schemas import catalogue
 from tests.gateway.gemini_lab import (
     COUNT,
@@ -48,8 +50,8 @@ def test_a_native_answer_passes_unchanged_and_is_charged_with_its_thoughts() -> 
         (row,) = await lab.log()
         assert (row["endpoint"], row["model"], row["upstream"]) == ("/v1/gemini", MODEL, "gemini")
         assert (row["inputTokens"], row["outputTokens"], row["reasoningTokens"]) == (10, 35, 30)
-        assert not row["estimated"]
-        assert not row["stream"]
+        assert (row["estimated"], row["stream"]) == (False, False)
+        assert lab.services.metrics.requests["/api/v1/gemini", 200] == 1
 
     scene(play)
 
@@ -109,10 +111,10 @@ def test_the_documented_path_takes_the_native_shape_with_the_model_in_the_body()
 def test_the_documented_path_takes_openai_s_shape_and_answers_in_it() -> None:
     async def play() -> None:
         lab = await open_lab([ok(completion())])
-        answer = await lab.ask(DOCUMENTED, {"model": "gemini-2.0-flash-vip", "messages": HI, "max_tokens": 9})
-        assert answer.body == completion()
-        assert lab.transport.requests[0].url.endswith("/gemini/v1beta/openai/chat/completions")
-        assert lab.sent() == {"model": "gemini-2.0-flash", "messages": HI, "max_tokens": 9}
+        body = {"model": "gemini-2.0-flash-vip", "messages": HI, "max_tokens": 9}
+        assert (await lab.ask(DOCUMENTED, body)).body == completion()
+        assert lab.transport.requests[0].url.endswith("/aggregator/v1/chat/completions")
+        assert lab.sent() == body
         assert await lab.spent_uc() == 10 * 5 + 5 * 21
         (row,) = await lab.log()
         assert (row["endpoint"], row["requestedModel"]) == ("/v1/gemini", "gemini-2.0-flash-vip")
@@ -141,10 +143,8 @@ def test_counting_is_free() -> None:
         lab = await open_lab([ok(raw(counted)), ok(raw(counted)), *[ok(b"{}")] * 4])
         assert (await ask(lab, COUNT)).json == counted
         inner = {"model": f"models/{MODEL}", "contents": HELLO}
-        model = "gemini-2.0-flash-vip"
-        await lab.ask(COUNT.replace(MODEL, model), {"generateContentRequest": inner})
-        assert lab.sent() == {"generateContentRequest": {"model": "models/gemini-2.0-flash", "contents": HELLO}}
-        assert lab.transport.requests[-1].url.endswith("/models/gemini-2.0-flash:countTokens")
+        await lab.ask(COUNT, {"generateContentRequest": {**inner, "model": "models/other"}})
+        assert lab.sent() == {"generateContentRequest": inner}
         assert (await ask(lab, COUNT)).json["error"]["code"] == 502
         assert await lab.spent_uc() == 0
         assert await lab.log() == []
@@ -290,5 +290,20 @@ def test_the_same_key_is_answered_once() -> None:
         other = await lab.ask(CHAT, {"model": MODEL, "messages": HI}, headers=headers)
         assert other.error[0] == "conflict_error"
         assert await lab.spent_uc() == GEMINI_UC
+
+    scene(play)
+
+
+def test_a_model_goes_by_the_upstream_s_name() -> None:
+    async def play() -> None:
+        rows = yaml.safe_load(config.DEFAULTS_FILE.read_text())["upstreams"]
+        rows["gemini"]["models"] = {MODEL: "gemini-2.5-flash"}
+        lab = await open_lab([ok(raw(reply())), ok(raw({"totalTokens": 3}))], upstreams=rows)
+        await ask(lab)
+        await lab.ask(COUNT, {"generateContentRequest": {"contents": HELLO}})
+        assert lab.transport.requests[0].url.endswith("/models/gemini-2.5-flash:generateContent")
+        assert lab.transport.requests[1].url.endswith("/models/gemini-2.5-flash:countTokens")
+        assert lab.sent()["generateContentRequest"]["model"] == "models/gemini-2.5-flash"
+        assert (await lab.log())[0]["model"] == MODEL
 
     scene(play)

@@ -107,18 +107,21 @@ def test_a_failed_answer_is_not_known() -> None:
 
 def test_nobody_else_can_go_on_from_it_or_read_it() -> None:
     async def scene() -> None:
-        lab = await open_lab([ok(whole(THOUGHT, CALL))])
+        drawn = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "AAAA"}
+        lab = await open_lab([ok(whole(THOUGHT, CALL, drawn)), ok(whole(name="resp_2"))])
         await respond(lab)
         theirs = await stranger(lab)
         assert (await respond(lab, previous_response_id="resp_1", headers=theirs)).error == UNKNOWN
         for method, verb in VERBS:
             answer = await about(lab, method, verb, headers=theirs)
             assert (answer.status, answer.error) == (404, MISSING)
-        for entry in ({"type": "item_reference", "id": "fc_1"}, {"id": "fc_1"}, {**THOUGHT}):
+        picture = {"type": "image_generation_call", "id": "ig_1", "status": "completed"}
+        for entry in ({"type": "item_reference", "id": "fc_1"}, {"id": "fc_1"}, THOUGHT, picture):
             answer = await respond(lab, input=[entry], headers=theirs)
             assert answer.status == 400
             assert answer.error[1].startswith("Item with id '")
         assert len(lab.transport.requests) == 1
+        assert (await respond(lab, input=[CALL, OUTPUT], headers=theirs)).status == 200
 
     run(scene())
 

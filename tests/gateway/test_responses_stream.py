@@ -14,7 +14,7 @@ from gateway.sse import Parser
 from gateway.upstreams import openai_responses_modes
 from gateway.upstreams.memory import HANG, MemoryReply
 from gateway.upstreams.transport import TransportError
-from tests.gateway.lab import SSE, by_upstream, error, ok, open_lab, run
+from tests.gateway.lab import SSE, by_upstream, chat_stream, error, ok, open_lab, run
 from tests.gateway.responses_lab import (
     CALL,
     MODEL,
@@ -91,6 +91,38 @@ def test_the_smallest_stream_is_an_answer() -> None:
     run(scene())
 
 
+def test_a_last_event_without_the_items_gets_them() -> None:
+    async def scene() -> None:
+        bare = closing(4).replace(json.dumps([item()]).encode(), b"[]")
+        lab = await open_lab([ok(opening() + item_done(2, CALL, 1) + item_done(3, THOUGHT, 0) + bare, **SSE)])
+        answer = await respond(lab, stream=True)
+        assert answer.data[-1]["response"] == made(THOUGHT, CALL)
+        assert answer.body.startswith(opening() + item_done(2, CALL, 1))
+
+    run(scene())
+
+
+def test_a_beginning_said_twice_is_told_once() -> None:
+    async def scene() -> None:
+        begun = event(0, "response.created", response=made(usage=None) | {"status": "in_progress", "output": []})
+        lab = await open_lab([ok(begun + opening() + closing(2), **SSE)])
+        answer = await respond(lab, stream=True)
+        assert kinds(answer) == ["response.created", "response.in_progress", "response.completed"]
+
+    run(scene())
+
+
+def test_another_answer_inside_the_answer_ends_it() -> None:
+    async def scene() -> None:
+        lab = await open_lab([ok(BEGUN + delta(4, "four") + opening(name="resp_2") + closing(9), **SSE)])
+        answer = await respond(lab, stream=True)
+        assert kinds(answer)[-2:] == ["error", "response.failed"]
+        assert answer.data[-1]["response"]["id"] == "resp_1"
+        assert await lab.spent_uc() == price_uc(HI_TOKENS, 1)
+
+    run(scene())
+
+
 def test_an_incomplete_response_ends_well() -> None:
     async def scene() -> None:
         sent = opening() + closing(2, kind="incomplete", incomplete_details={"reason": "content_filter"})
@@ -143,6 +175,8 @@ FLAWED: dict[str, MemoryReply] = {
     "empty answer": ok(opening() + closing(2).replace(json.dumps([item()]).encode(), b"[]"), **SSE),
     "end mark of chat": ok(BEGUN + b"data: [DONE]\n\n", **SSE),
     "unsound JSON": ok(b"{}"),
+    "a type of two lines": ok(event(0, "response.created\n\ndata: x", response=made()), **SSE),
+    "another wire": ok(chat_stream("Hi"), **SSE),
 }
 
 
@@ -232,7 +266,7 @@ def test_tool_arguments_and_reasoning_count_as_delivered() -> None:
     run(scene())
 
 
-ODD = (None, 5, -1, True, "x", [], [[]], {}, {"a": []})
+ODD = (None, 5, -1, 10**30, True, "x", [], [[]], {}, {"a": []})
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -24,6 +24,7 @@ from tests.simulator.gemini_wire import (
     payload,
     refused,
 )
+from tests.simulator.live import request, running
 
 RPC = "type.googleapis.com/google.rpc."
 PATH = "models/gemini-2.5-flash:generateContent"
@@ -282,3 +283,14 @@ def test_the_openai_compatible_endpoint_is_there(fleet: live.Live) -> None:
     assert usage["total_tokens"] == usage["prompt_tokens"] + 5 + 9
     (refusal,) = fleet.call(live.request("POST", sent_to, asked | {"model": "nope"}, key)).json
     assert refusal["error"]["status"] == "NOT_FOUND"
+
+
+def test_an_unknown_name_may_hold_a_line_break() -> None:
+    with running() as live:
+        key = {"x-goog-api-key": "sk-fleet-gemini", "content-type": "application/json"}
+        body = {"contents": [{"\n": None, "a": 1}]}
+        path = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
+        reply = live.call(request("POST", path, body, key))
+    assert reply.status == 400
+    violations = reply.json["error"]["details"][0]["fieldViolations"]
+    assert ['Unknown name "\\n"' in violations[0]["description"], len(violations)] == [True, 2]

@@ -17,6 +17,7 @@ from simulator import draws, models
 from simulator.answer import NONCE_LENGTH
 from simulator.dialects import responses_ids, responses_native
 from simulator.dialects.base import Serving
+from tests.simulator.live import request, running
 from tests.simulator.responses_exchange import (
     BUILT_IN,
     CLOCK,
@@ -311,3 +312,10 @@ def test_a_vendor_adds_and_leaves_out_members_by_facts() -> None:
     assert {"billing", "moderation"}.isdisjoint(whole)
     assert whole["usage"]["cost"] == 0.5
     assert whole["text"] == {"format": {"type": "text"}}
+
+
+def test_what_the_codex_client_adds_is_taken() -> None:
+    with running() as live:
+        key = {"authorization": "Bearer sk-fleet-openai", "content-type": "application/json"}
+        body = {"model": "gpt-5.3-codex", "input": "x", "client_metadata": {"session": "a"}}
+        assert live.call(request("POST", "/openai/v1/responses", body, key)).status == 200

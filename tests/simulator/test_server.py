@@ -237,11 +237,11 @@ def test_bad_files_are_one_line(tmp_path: Path) -> None:
     broken.write_text("name: x\nrules: [{fault: {kind: stal}}, {}]")
     code, (line,) = command("--port", "0", "--scenario", str(broken))
     assert code == 2
-    assert line.startswith('fleet: rules[0].fault.kind: came "stal"; due one of')
+    assert line.startswith(f'fleet: {broken}: rules[0].fault.kind: came "stal"; due one of')
     assert line.endswith("(and 1 more)")
     code, (line,) = command("--port", "0", "--config", str(broken))
     assert code == 2
-    assert line.startswith("fleet: name: came an unknown key; due one of providers")
+    assert line.startswith(f"fleet: {broken}: name: came an unknown key; due one of providers")
     assert command("--port", "0", "--time-scale", "0")[0] == 2
 
 

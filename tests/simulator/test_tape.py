@@ -20,8 +20,9 @@ from simulator.dialects import DIALECTS
 from simulator.faults import Flawed
 from simulator.server import bind
 from simulator.tape import recording
-from simulator.tape.__main__ import record
+from simulator.tape.__main__ import record, server_config
 from simulator.tape.recorder import Recorder
+from tests.servers import start
 from tests.simulator.live import Line, Live, Reply, chat, message, request, running
 
 KEY = "sk-fleet-openai"
@@ -35,7 +36,7 @@ def recorder(fleet: Live, folder: Path) -> Iterator[tuple[str, int]]:
     app = Recorder(f"http://{host}:{port}", folder, edge.monotonic_ms, lambda _: None)
     sock = bind("127.0.0.1", 0)
     sock.listen()
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="none"))
+    server = uvicorn.Server(server_config(app))
 
     async def serve() -> None:
         await server.serve([sock])
@@ -93,6 +94,18 @@ def test_a_stream_is_played_back_chunk_for_chunk(fleet: Live, tmp_path: Path, as
     (one,) = recording.load(tmp_path)
     assert [piece.data for piece in one.pieces] == again.chunks
     assert b"".join(again.chunks) == relayed.body
+
+
+def test_a_relayed_reply_has_the_headers_that_the_provider_sent(fleet: Live, tmp_path: Path) -> None:
+    def names(address: tuple[str, int]) -> list[str]:
+        line = Line(address)
+        line.send(chat("hello"))
+        head = line.until(b"\r\n\r\n") or b""
+        line.close()
+        return [row.partition(b":")[0].decode().lower() for row in head.split(b"\r\n")[1:-2]]
+
+    with recorder(fleet, tmp_path) as address:
+        assert names(address) == names(fleet.address)
 
 
 def test_json_and_refusals_are_played_back(fleet: Live, tmp_path: Path) -> None:
@@ -215,6 +228,17 @@ def test_a_provider_out_of_reach_is_502(tmp_path: Path) -> None:
     asyncio.run(ask())
     assert sent[0]["status"] == 502
     assert b"cannot reach" in sent[1]["body"]
+
+
+def test_a_recorder_that_is_told_to_end_keeps_what_it_has(fleet: Live, tmp_path: Path) -> None:
+    host, port = fleet.address
+    server = start("simulator.tape", "--upstream", f"http://{host}:{port}", "--out", str(tmp_path))
+    line = Line((host, int(server.told["recorder"]["base_url"].rpartition(":")[2])))
+    line.send(chat("wait for ever [[fault: stall after_frames=2]]", stream=True))
+    assert line.until(b"data: ")
+    assert server.stop() == 0
+    line.close()
+    assert [kept.ended for kept in recording.load(tmp_path)] == ["client_gone"]
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
