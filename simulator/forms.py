@@ -7,8 +7,6 @@ from typing import NamedTuple
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # the caller is told
-
 
 class Part(NamedTuple):
     """One field of a form."""

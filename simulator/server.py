@@ -223,6 +223,7 @@ class Server(Quiet):
         )
         super().__init__(config)
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a client's broken HTTP is not our news
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # nor is a broken form
         self._sock = sock
         self._on_ready = on_ready
 

@@ -90,14 +90,17 @@ def audit(target: Path | None, as_json: bool) -> int:
 @click.option("--rounds", type=click.IntRange(1), help="Rounds, each with a turn for every figure.")
 @click.option("--window", "window_s", type=Duration(), help="Length of a turn.")
 @click.option("--streams", type=click.IntRange(0), help="Paced streams to measure lateness with; 0 for none.")
+@click.option("--no-peers", is_flag=True, help="Do not install and measure other simulators (npm).")
 @click.option("--check", is_flag=True, help="Exit code 1 when a target is missed.")
 @click.option("--json", "as_json", is_flag=True, help="The results as one JSON document.")
-def bench(rounds: int | None, window_s: float | None, streams: int | None, check: bool, as_json: bool) -> int:
+def bench(
+    rounds: int | None, window_s: float | None, streams: int | None, no_peers: bool, check: bool, as_json: bool
+) -> int:
     """Measure fleet and gateway as a ratio to a bare server, and how late the fleet sends."""
     from loadtests import bench as benches
 
     given = {"--rounds": rounds, "--window": window_s, "--streams": streams}
     words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    switches = {"--check": check, "--json": as_json}
+    switches = {"--no-peers": no_peers, "--check": check, "--json": as_json}
     with stoppable():
         return benches.main([*words, *(name for name, is_on in switches.items() if is_on)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.forms import Part, parts
+from tests.simulator.live import request, running
 
 BOUNDARY = "----fleet7f3a"
 KIND = f"multipart/form-data; boundary={BOUNDARY}"
@@ -58,3 +61,11 @@ def test_a_value_is_text() -> None:
 def test_what_is_wrong_is_told(kind: str, body: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parts(kind, body)
+
+
+def test_what_is_broken_is_told_to_the_caller_alone(caplog: pytest.LogCaptureFixture) -> None:
+    head = {"authorization": "Bearer sk-fleet-openai", "content-type": KIND}
+    with running() as fleet, caplog.at_level(logging.WARNING):
+        reply = fleet.call(request("POST", "/openai/v1/images/edits", {}, head))
+    assert reply.status == 400
+    assert caplog.records == []

@@ -16,6 +16,7 @@ import pytest
 from tests.windtunnel.commands import ROOT, complaint, windtunnel
 from windtunnel import command
 from windtunnel.errors import HarnessProblem, Stopped, UsageProblem
+from windtunnel.load import bench
 
 HEAVY = ("simulator", "gateway", "suites", "mutants", "loadtests", "locust", "pytest", "sqlalchemy", "aiohttp")
 
@@ -146,3 +147,10 @@ def test_a_reader_that_goes_away_leaves_no_traceback() -> None:
 def test_each_subcommand_has_its_section_in_the_docs(name: str) -> None:
     headings = [line for line in (ROOT / "docs" / "command.md").read_text().splitlines() if line.startswith("## ")]
     assert any(name in heading.removeprefix("## ").split(", ") for heading in headings)
+
+
+def test_bench_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[str] = []
+    monkeypatch.setattr("loadtests.bench.main", handed.extend)
+    bench.main(["--rounds", "2", "--window", "1s", "--no-peers", "--check", "--json"], standalone_mode=False)
+    assert handed == ["--rounds", "2", "--window", "1.0", "--no-peers", "--check", "--json"]
