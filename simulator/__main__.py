@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 import click
 
-from simulator import edge, providers, scenario
+from simulator import edge, providers
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.faults import Flawed
+from simulator.rules import scenario
 from simulator.runtime import Runtime, tame_collector
 from simulator.server import bind
 from simulator.workers import supervisor

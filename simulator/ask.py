@@ -61,7 +61,7 @@ class Ask(NamedTuple):
     schema: Mapping[str, Any] | None = None  # the answer must validate; {} asks for any JSON object
     thinking_tokens: int = 0  # 0: no thinking asked; NEVER_THINK: not to think; else the most it may use
     effort: str = ""  # of reasoning that the wire hides, by the words of compose.HIDDEN_STEPS; "": nothing asked
-    input_tokens: int = 0  # exact, by simulator.tokens
+    input_tokens: int = 0  # exact, by simulator.answers.tokens
     cached_tokens: int = 0  # of input_tokens, read from the provider's cache
     cache_write_tokens: int = 0  # of input_tokens, written to it
     body: Mapping[str, Any] = MappingProxyType({})  # the JSON as sent

@@ -10,33 +10,35 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from simulator import draws, prose, quota_headers
-from simulator.answer import Answer
+from simulator import draws
+from simulator.answers import prose
+from simulator.answers.answer import Answer
+from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
 from simulator.clock import Clock
-from simulator.compose import compose
 from simulator.dialects.base import Kept, Profile, Serving
-from simulator.directives import NONE, AnswerSpec, Directives, read
-from simulator.doors import Doors
 from simulator.faults import Fault, Scene
 from simulator.faults.streams import body_length
 from simulator.fixtures.fixture import Fixtures
-from simulator.gates import Gates
 from simulator.head import date_line, whole
 from simulator.jobs.desk import AGAIN, Desk, effect
 from simulator.journal import Headers, Outcome
 from simulator.judge import Fate, Judge, Passage
-from simulator.load import UNLOADED
 from simulator.memory import REPLY_BYTES, Known, Memory, Ready
 from simulator.nonces import ALPHABETS, Nonces
-from simulator.plan import Plan
 from simulator.problem import Problem, Refused
 from simulator.providers import Mount, Provider
-from simulator.rules import Rule, from_directive
+from simulator.quotas import headers as quota_headers
+from simulator.quotas.doors import Doors
+from simulator.quotas.load import UNLOADED
+from simulator.rules.directives import NONE, AnswerSpec, Directives, read
+from simulator.rules.gates import Gates
+from simulator.rules.plan import Plan
+from simulator.rules.rule import Rule, from_directive
+from simulator.rules.selectors import Subject
+from simulator.rules.tallies import Attempts
 from simulator.script import Script
-from simulator.selectors import Subject
 from simulator.shelf import Held, Shelf
-from simulator.tallies import Attempts
 from simulator.told import usage_told
 
 BODY_BYTES_MAX = 32 << 20
@@ -319,6 +321,8 @@ class Fleet:
             script = dressed(script, visit)
             applied = [visit.refused_by, *applied] if problem is not None else applied
         for fault in faults:
+            if fault.holds and turned_away is not None:
+                continue  # who was turned away at the door comes to no gate
             changed_script = fault.script(script, scene)
             if changed_script is not script:
                 script = changed_script

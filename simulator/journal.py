@@ -15,8 +15,8 @@ from itertools import islice
 from typing import Any
 
 from simulator import edge
-from simulator.answer import Usage
-from simulator.selectors import Subject
+from simulator.answers.answer import Usage
+from simulator.rules.selectors import Subject
 
 ENTRIES = 100_000
 BYTES = 256 << 20

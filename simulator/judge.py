@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from simulator.doors import Doors, arrival
 from simulator.faults import Fault
-from simulator.gates import Gates, Hold, Line
 from simulator.journal import Outcome
-from simulator.load import Pace
 from simulator.memory import Known
-from simulator.plan import Plan
 from simulator.problem import Problem
-from simulator.quotas import Claim, Used
-from simulator.selectors import Subject
-from simulator.tallies import Attempts
+from simulator.quotas.doors import Doors, arrival
+from simulator.quotas.limiter import Claim, Used
+from simulator.quotas.load import Pace
+from simulator.rules.gates import Gates, Hold, Line
+from simulator.rules.plan import Plan
+from simulator.rules.selectors import Subject
+from simulator.rules.tallies import Attempts
+
+
+class Undecided(RuntimeError):
+    """Nobody can decide what a request meets: a fault of the fleet's own, not one that it plays."""
 
 
 class Passage(Protocol):

@@ -6,17 +6,17 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from simulator.answer import Answer
+from simulator.answers.answer import Answer
 from simulator.ask import Ask
 from simulator.dialects.base import Kept, Profile
-from simulator.directives import Directives
 from simulator.journal import Headers, Outcome
 from simulator.nonces import Nonces
 from simulator.problem import Problem
 from simulator.providers import Mount, Provider
-from simulator.rules import Rule
+from simulator.rules.directives import Directives
+from simulator.rules.rule import Rule
+from simulator.rules.selectors import Subject
 from simulator.script import Script
-from simulator.selectors import Subject
 
 REQUESTS = 4096
 BYTES = 128 << 20

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from simulator import draws
-from simulator.answer import NONCE_LENGTH
+from simulator.answers.answer import NONCE_LENGTH
 
 _WORD_CHARACTERS = bytes.maketrans(b"+/", b"xQ")
 _ULID_CHARACTERS = bytes.maketrans(b"ILOU", b"0189")  # Crockford's alphabet lacks these four letters

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator import load as load_model
-from simulator import models, quota_headers, quota_rows, scenario, shapes, signatures
+from simulator import shapes
+from simulator.answers import signatures
 from simulator.dialects.base import Dialect, Profile
 from simulator.faults import FAULTS, Fault, Flaw, Flawed
-from simulator.load import Load
-from simulator.quotas import DEFAULT_ORG, Limit
+from simulator.models import facts as models
+from simulator.quotas import headers as quota_headers
+from simulator.quotas import load as load_model
+from simulator.quotas import rows as quota_rows
+from simulator.quotas.limiter import DEFAULT_ORG, Limit
+from simulator.quotas.load import Load
+from simulator.rules import scenario
 from simulator.tape import recording
 from simulator.tape.recorded import Recorded
 

@@ -15,7 +15,7 @@ from uvicorn._types import ASGI3Application
 
 from simulator import edge, providers
 from simulator.clock import Clock
-from simulator.control import Control
+from simulator.control.api import Control
 from simulator.dialects import DIALECTS
 from simulator.fixtures.watch import Library
 from simulator.fleet import Fleet

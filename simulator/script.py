@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from simulator.answer import Usage
-from simulator.gates import Hold
+from simulator.answers.answer import Usage
+from simulator.rules.gates import Hold
 
 
 class Ending(StrEnum):

@@ -18,14 +18,14 @@ from simulator.dialects.base import Serving
 from simulator.fleet import BODY_BYTES_MAX, Fleet
 from simulator.head import head
 from simulator.journal import Entry, Headers, Journal, Outcome
-from simulator.judge import Fate, Passage
+from simulator.judge import Fate, Passage, Undecided
 from simulator.lateness import Lateness
 from simulator.memory import Known
 from simulator.player import Player
 from simulator.problem import Problem
 from simulator.providers import Provider
+from simulator.rules.selectors import Subject
 from simulator.script import Frame, Script
-from simulator.selectors import Subject
 from simulator.wire import EXTENSION, PeerGone, TooLarge, Wire, WireProtocol
 
 CONTROL = "/__fleet"
@@ -97,6 +97,10 @@ class App:
             else:
                 fate = await fleet.judge.fate(known, arrived_ms)
             script, outcome = fleet.fated(known, arrived_ms, fate)
+        except Undecided as error:
+            script = _undecided(error)
+            await self._play(wire, script, Entry(subject, headers, known.body, 1, 1, arrived_ms, Outcome()))
+            return
         except Exception:
             log.exception("%s %s failed", scope["method"], path)
             if fate is not None and fate.passage is not None:
@@ -199,6 +203,13 @@ class Quiet(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def _undecided(error: Undecided) -> Script:
+    """A reply in the fleet's own words: no provider said this."""
+    content = {"error": {"type": "windtunnel_undecided", "message": f"Windtunnel cannot decide this request: {error}."}}
+    frame = Frame(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE), "body")
+    return Script(503, (("content-type", "application/json"), ("x-should-retry", "false")), (frame,))
 
 
 class Server(Quiet):

@@ -15,10 +15,12 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from simulator import load, quota_rows, rule_shapes
 from simulator.faults import FAULTS, Flaw
 from simulator.faults.base import is_required
 from simulator.fixtures import shape
+from simulator.quotas import load
+from simulator.quotas import rows as quota_rows
+from simulator.rules import shapes as rule_shapes
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TIME = {
@@ -145,7 +147,10 @@ def fleet_schema() -> dict[str, Any]:
                 "minItems": 1,
                 "items": {"type": "string", "minLength": 1},
             },
-            "facts": {"type": "object", "description": "Facts laid over those of every model (simulator/models.yaml)."},
+            "facts": {
+                "type": "object",
+                "description": "Facts laid over those of every model (simulator/models/*.yaml).",
+            },
             "faults": {
                 "description": "What it always suffers from.",
                 "type": "array",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.faults.streams import PART, Coded
 from simulator.faults.usage import USAGE
 from simulator.script import Frame

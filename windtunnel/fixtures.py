@@ -77,7 +77,7 @@ def match_command(sources: tuple[Path, ...], prompt: str, model: str, system: st
         raise UsageProblem(wrong[0])
     from simulator.ask import Ask, Turn
     from simulator.fixtures import files
-    from simulator.selectors import Subject
+    from simulator.rules.selectors import Subject
 
     turns = [Turn("system", system)] if system else []
     turns += [Turn("user", prompt)]

@@ -47,17 +47,18 @@ def _likely(name: Path) -> str:
 
 def problems(path: Path) -> list[str]:
     """What is wrong with the scenario at `path`, one line each."""
-    from simulator.scenario import check
+    from simulator.rules.scenario import check
 
     return [" ".join(str(problem).split()) for problem in check(path)]
 
 
 def warnings(path: Path, fleet: Path | None) -> list[str]:
     """What looks like a mistake in a sound scenario, given the providers of a fleet file. Raises UsageProblem."""
-    from simulator import providers, scenario
-    from simulator.advice import advice
+    from simulator import providers
     from simulator.dialects import DIALECTS
     from simulator.faults import Flawed
+    from simulator.rules import scenario
+    from simulator.rules.advice import advice
 
     try:
         rows = providers.load(fleet or providers.FILE, DIALECTS, 1)
@@ -114,7 +115,7 @@ def check_command(files: tuple[Path, ...], config: Path | None, as_json: bool) -
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def list_command(as_json: bool) -> None:
     """List the scenarios that ship: how long each lasts, whom it concerns, and the incident it reproduces."""
-    from simulator import outages
+    from simulator.rules import outages
 
     found = outages.shipped()
     if as_json:
@@ -130,7 +131,7 @@ def list_command(as_json: bool) -> None:
 
 
 def _row(found: Any) -> dict[str, Any]:
-    from simulator import outages
+    from simulator.rules import outages
 
     end_ms = found.end_ms()
     return {
@@ -149,7 +150,7 @@ def _row(found: Any) -> dict[str, Any]:
 def show_command(name: Path) -> None:
     """Print a scenario, a file or one that ships: its timeline, as comments, above its YAML."""
     from simulator.faults import Flawed
-    from simulator.scenario import load
+    from simulator.rules.scenario import load
     from windtunnel.timeline import draw
 
     path = find(name)
@@ -177,7 +178,7 @@ def from_log_command(
 ) -> None:
     """Make a scenario of a gateway's usage log: the JSON of /api/api-usage, lines of it, or CSV. `-` reads stdin."""
     from simulator.faults import Flawed
-    from simulator.from_log import dump, read_log, to_scenario
+    from simulator.rules.from_log import dump, read_log, to_scenario
 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")

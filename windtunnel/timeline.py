@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.faults import Fault
-    from simulator.rules import Rule
-    from simulator.scenario import Scenario
+    from simulator.rules.rule import Rule
+    from simulator.rules.scenario import Scenario
 
 COLUMNS = 48
 SAMPLES = 8  # looked at within a column
@@ -43,7 +43,7 @@ def horizon_ms(scenario: Scenario) -> float:
 
 def axis(until_ms: float, columns: int) -> str:
     """Moments above the bars: a quarter of the time apart."""
-    from simulator.timeline import time_text
+    from simulator.rules.timeline import time_text
 
     marks = [time_text(round(until_ms * part / 4)) if part else "0s" for part in range(5)]
     text = "".join(f"{mark:<{columns // 4}}" for mark in marks[:4])
@@ -65,7 +65,7 @@ def _strength(rule: Rule, until_ms: float, column: int, columns: int) -> float:
 
 def told(rule: Rule) -> str:
     """What a rule does, how often and to whom, in words."""
-    from simulator.selectors import ranges_text
+    from simulator.rules.selectors import ranges_text
 
     share = "" if rule.chance is None else f"{rule.chance * 100:.3g} % of "
     words = []

@@ -19,8 +19,8 @@ from functools import cache, partial
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from simulator import tokens
-from simulator.answer import Answer, Native, Refusal, Text, Thinking, ToolCall
+from simulator.answers import tokens
+from simulator.answers.answer import Answer, Native, Refusal, Text, Thinking, ToolCall
 from simulator.ask import Ask
 from simulator.dialects import anthropic_rules
 from simulator.dialects.base import Profile

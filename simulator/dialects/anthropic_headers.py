@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.dialects.anthropic_problems import ORGANIZATION, should_retry
 from simulator.dialects.base import Serving
 from simulator.draws import integer

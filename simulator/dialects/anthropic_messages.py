@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from simulator.answer import Answer, Block, Choice, Refusal, Stop
+from simulator.answers.answer import Answer, Block, Choice, Refusal, Stop
 from simulator.ask import Ask, Request
 from simulator.dialects import (
     anthropic_blocks,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from simulator import signatures
+from simulator.answers import signatures
 from simulator.ask import Ask
 from simulator.dialects.anthropic_content import blocks, pairing
 from simulator.dialects.anthropic_problems import refuse

@@ -1,7 +1,7 @@
 """What an Anthropic request costs in input tokens, and how much of it the prompt cache holds.
 
-Text counts by `simulator.tokens`. To it come 3 tokens a request, 4 a message, the hidden tool prompt (346 tokens, 313
-when a tool is forced), (width x height) / 750 an image and 1,500 a document that is not text.
+Text counts by `simulator.answers.tokens`. To it come 3 tokens a request, 4 a message, the hidden tool prompt (346
+tokens, 313 when a tool is forced), (width x height) / 750 an image and 1,500 a document that is not text.
 
 Cache: `cache_control` on a block, a tool or the request ends the cached prefix, which runs through tools, system and
 messages in that order and counts from 1,024 tokens on. The fleet keeps no cache, so what is read and what is written
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from simulator import tokens
+from simulator.answers import tokens
 
 REQUEST_TOKENS = 3
 MESSAGE_TOKENS = 4

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import orjson
 
-from simulator import tokens
-from simulator.answer import Usage
+from simulator.answers import tokens
+from simulator.answers.answer import Usage
 from simulator.ask import Ask
 from simulator.dialects import anthropic_tokens
 from simulator.dialects.anthropic_blocks import Wire

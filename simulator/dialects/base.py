@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from simulator.answer import Answer
+from simulator.answers.answer import Answer
 from simulator.ask import Ask, Request
 from simulator.jobs.job import Job
 from simulator.problem import Problem
@@ -20,7 +20,7 @@ from simulator.script import Script
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Facts about one model at one provider: the provider's row laid over the model's (`simulator/models.yaml`)."""
+    """Facts about one model at one provider: the provider's row laid over the model's (`simulator/models/*.yaml`)."""
 
     provider: str
     model: str  # as asked

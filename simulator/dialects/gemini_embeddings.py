@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from simulator import vectors
-from simulator.answer import Usage
+from simulator.answers import vectors
+from simulator.answers.answer import Usage
 from simulator.ask import Ask
 from simulator.dialects import gemini_json
 from simulator.dialects.base import Profile

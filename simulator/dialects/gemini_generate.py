@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from simulator.answer import Answer, Block
+from simulator.answers.answer import Answer, Block
 from simulator.ask import Ask, Request
 from simulator.dialects import (
     gemini_embeddings,

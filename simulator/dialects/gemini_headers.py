@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.dialects.base import Serving
 from simulator.dialects.gemini_quota import RETRY_HEADERS
 from simulator.problem import Problem

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from simulator.prose import vocabulary
+from simulator.answers.prose import vocabulary
 
 STEP: Final = 1.25  # each further alternative is this much less likely
 MOST: Final = 0.99

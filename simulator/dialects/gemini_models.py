@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from simulator import models
 from simulator.dialects.base import Serving
 from simulator.dialects.gemini_problems import refuse
 from simulator.dialects.gemini_request import query_of
 from simulator.dialects.gemini_rules import METHODS
+from simulator.models import facts as models
 
 PAGE: Final = 50
 PAGE_MAX: Final = 1000

@@ -15,9 +15,9 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
-from simulator import pictures
-from simulator.answer import Block, Native
+from simulator.answers.answer import Block, Native
 from simulator.ask import Ask
+from simulator.media import pictures
 
 BLOCK_REASONS: Final = (
     *("SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "JAILBREAK", "MODEL_ARMOR"),

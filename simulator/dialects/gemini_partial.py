@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from simulator import tokens
+from simulator.answers import tokens
 
 PIECE_TOKENS: Final = 6
 

@@ -16,9 +16,9 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from simulator.answer import Answer, Native, Text, Thinking, ToolCall
+from simulator.answers.answer import Answer, Native, Text, Thinking, ToolCall
+from simulator.answers.blocks import arguments_json, block_tokens
 from simulator.ask import Ask
-from simulator.blocks import arguments_json, block_tokens
 from simulator.dialects import gemini_rules
 from simulator.dialects.base import Profile
 from simulator.dialects.gemini_partial import pieces_of

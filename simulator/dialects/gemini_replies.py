@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import groupby, zip_longest
 from typing import Any, Final, NamedTuple
 
-from simulator.answer import Answer, Choice, Native, Stop, ToolCall
+from simulator.answers.answer import Answer, Choice, Native, Stop, ToolCall
 from simulator.ask import Ask
 from simulator.dialects import gemini_json, gemini_logprobs, gemini_native, gemini_usage
 from simulator.dialects.base import Profile, Serving

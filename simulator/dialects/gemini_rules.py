@@ -23,7 +23,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from simulator import signatures
+from simulator.answers import signatures
 from simulator.ask import Ask
 from simulator.dialects.base import Profile
 from simulator.dialects.gemini_contents import each, role_of

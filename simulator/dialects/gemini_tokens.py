@@ -1,9 +1,9 @@
 """What a Gemini request costs in input tokens, by modality, and how much of it the cache holds.
 
-Text counts by `simulator.tokens`, and so do calls, responses, tools and a schema as their JSON. An image is 258 tokens
-if neither side is above 384 px, else 258 for each tile of 768 px; a document is one page of 258; video is 263 a second
-and audio 32, of the length that the request names, or 10 seconds. Names of cached contents are taken as they are: what
-is behind one counts 4096 tokens.
+Text counts by `simulator.answers.tokens`, and so do calls, responses, tools and a schema as their JSON. An image is
+258 tokens if neither side is above 384 px, else 258 for each tile of 768 px; a document is one page of 258; video is
+263 a second and audio 32, of the length that the request names, or 10 seconds. Names of cached contents are taken as
+they are: what is behind one counts 4096 tokens.
 
 Cache: the fleet keeps none, so what was read follows from the request alone: everything before the model's last turn
 was sent before, from 1024 tokens on. (Directives can say otherwise.) Rates are not confirmed by a source.
@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from simulator import tokens
+from simulator.answers import tokens
 from simulator.dialects.anthropic_tokens import image_size
 from simulator.dialects.gemini_contents import role_of
 from simulator.dialects.gemini_fields import URL_SAFE

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.ask import Ask
 from simulator.dialects import gemini_tokens
 from simulator.dialects.base import Profile

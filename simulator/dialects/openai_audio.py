@@ -1,7 +1,8 @@
 """OpenAI Audio dialect: POST /v1/audio/speech, /transcriptions and /translations.
 
-Keys, refusals and headers are those of the chat wire; what a model takes are facts of its row. What the fleet spoke, it
-understands again (`simulator.speech`). Source: the public specification (2.3.0), recorded replies and public issues.
+Keys, refusals and headers are those of the chat wire; what a model takes are facts of its row. What the fleet spoke,
+it understands again (`simulator.media.speech`). Source: the public specification (2.3.0), recorded replies and public
+issues.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from simulator import sound
 from simulator.ask import Ask, Request
 from simulator.dialects import openai_audio_request, openai_audio_rules, openai_audio_speech, openai_audio_transcripts
 from simulator.dialects.base import Kept, Profile, Serving
 from simulator.dialects.openai_audio_transcripts import Heard
 from simulator.dialects.openai_chat import OpenAIChat
+from simulator.media import sound
+from simulator.media.transcripts import transcript, translation
 from simulator.problem import Problem
 from simulator.script import Script
-from simulator.transcripts import transcript, translation
 
 
 class OpenAIAudio(OpenAIChat):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.ask import Ask
 from simulator.dialects import openai_headers
 from simulator.dialects.base import Profile, Serving

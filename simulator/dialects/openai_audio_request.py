@@ -10,15 +10,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from simulator import forms, tokens
+from simulator import forms
+from simulator.answers import tokens
 from simulator.ask import Ask, Request, Turn
 from simulator.dialects import openai_deployments
 from simulator.dialects import openai_fields as fields
 from simulator.dialects.openai_problems import refuse
 from simulator.dialects.openai_request import parsed
+from simulator.media.sound import FORMS
+from simulator.media.transcripts import LANGUAGES
 from simulator.problem import Problem, Refused
-from simulator.sound import FORMS
-from simulator.transcripts import LANGUAGES
 
 SPEECH: Final = "create_speech"
 ANY_FILE_HEADER: Final = "x-windtunnel-files"  # "any": whatever is sent as a file is taken for a sound

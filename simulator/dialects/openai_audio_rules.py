@@ -13,7 +13,7 @@ from simulator.dialects.base import Profile
 from simulator.dialects.openai_audio_request import SPEECH, UNREADABLE
 from simulator.dialects.openai_fields import one_of
 from simulator.dialects.openai_problems import refuse
-from simulator.speech import Sound, listened
+from simulator.media.speech import Sound, listened
 
 SHORTEST_S = 0.1
 BYTES_PER_S = 16_000  # of a file that is taken for a sound whatever it is

@@ -13,14 +13,14 @@ from typing import Final, cast
 
 import orjson
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.ask import Ask
 from simulator.dialects import openai_audio_headers as headers
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_audio_request import said
+from simulator.media.sound import Form
+from simulator.media.speech import duration_s, speech
 from simulator.script import Frame, Script
-from simulator.sound import Form
-from simulator.speech import duration_s, speech
 
 MEDIA: Final[Mapping[str, str]] = {
     "mp3": "audio/mpeg",

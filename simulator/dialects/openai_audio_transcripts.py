@@ -13,15 +13,15 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from simulator import tokens
-from simulator.answer import Usage
+from simulator.answers import tokens
+from simulator.answers.answer import Usage
 from simulator.ask import Ask
 from simulator.dialects import openai_audio_headers as headers
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_audio_request import said
 from simulator.dialects.openai_logprobs import each
+from simulator.media.transcripts import LANGUAGES, Transcript
 from simulator.script import Frame, Script
-from simulator.transcripts import LANGUAGES, Transcript
 
 TOKENS_PER_S: Final = 10
 SEEK_HZ: Final = 100  # Whisper counts the place of a segment's window in hundredths of a second

@@ -1,6 +1,6 @@
 """OpenAI Chat Completions dialect: POST /v1/chat/completions, GET /v1/models.
 
-Also the wire of everyone compatible with it: what differs between them are facts of the profile (`models.yaml`, the
+Also the wire of everyone compatible with it: what differs between them are facts of the profile (`models/*.yaml`, the
 provider's row), the form of its answers (`openai_forms`) and the style of its refusals (`openai_errors`). Source: the
 public specification (2.3.0) and recorded replies of 2024 to 2026.
 """
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from simulator.answer import Answer
+from simulator.answers.answer import Answer
 from simulator.ask import Ask, Request
 from simulator.dialects import (
     openai_errors,

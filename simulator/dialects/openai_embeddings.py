@@ -14,8 +14,9 @@ from uuid import UUID
 
 import orjson
 
-from simulator import draws, tokens, vectors
-from simulator.answer import Usage
+from simulator import draws
+from simulator.answers import tokens, vectors
+from simulator.answers.answer import Usage
 from simulator.ask import Ask, Request, Turn
 from simulator.dialects import openai_deployments, openai_headers
 from simulator.dialects import openai_fields as fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from math import ceil
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.dialects import openai_forms
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_ids import Letters, hexes, request_id

@@ -21,7 +21,7 @@ import orjson
 
 from simulator import draws
 from simulator.dialects.base import Serving
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from simulator.script import Frame, Script
 
 FOLDER: Final = "/images/private"

@@ -8,13 +8,14 @@ from typing import Any, Final, cast
 
 import orjson
 
-from simulator import draws, prose
+from simulator import draws
+from simulator.answers import prose
 from simulator.ask import Ask
 from simulator.dialects import openai_images_links as links
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_images_request import caption
 from simulator.dialects.openai_images_usage import PARTIAL_TOKENS, ImageUsage, quality, size
-from simulator.pictures import Form, picture
+from simulator.media.pictures import Form, picture
 from simulator.script import Frame
 
 SHARPNESS: Final = (1 / 32, 1 / 16, 1 / 8)  # of the partial pictures

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from PIL import Image
 
-from simulator import forms, tokens
+from simulator import forms
+from simulator.answers import tokens
 from simulator.ask import Ask, Request, Turn
 from simulator.dialects import openai_deployments
 from simulator.dialects import openai_fields as fields

@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any, Final
 
 from simulator import draws
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.ask import Ask
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_images_request import Picture

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from zlib import crc32
 
+from simulator.answers.prose import vocabulary
 from simulator.ask import Ask
-from simulator.prose import vocabulary
 
 STEP: Final = 1.25  # each further alternative is this much less likely
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from simulator import tokens
-from simulator.answer import Usage
+from simulator.answers import tokens
+from simulator.answers.answer import Usage
 from simulator.ask import Ask, Request, Turn
 from simulator.dialects import openai_fields as fields
 from simulator.dialects import openai_headers

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from simulator.answer import Answer, Choice, Text, Thinking
+from simulator.answers.answer import Answer, Choice, Text, Thinking
+from simulator.answers.blocks import block_tokens
 from simulator.ask import Ask
-from simulator.blocks import block_tokens
 from simulator.dialects import openai_forms, openai_logprobs
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_forms import Form

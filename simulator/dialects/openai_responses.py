@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import ClassVar
 
-from simulator.answer import Answer, Block
+from simulator.answers.answer import Answer, Block
 from simulator.ask import Ask, Request
 from simulator.dialects import (
     openai_headers,

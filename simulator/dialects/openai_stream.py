@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from simulator import tokens
-from simulator.answer import Answer, Choice, Stop, Text, Thinking, Usage
+from simulator.answers import tokens
+from simulator.answers.answer import Answer, Choice, Stop, Text, Thinking, Usage
 from simulator.ask import Ask
 from simulator.dialects import openai_forms, openai_logprobs
 from simulator.dialects.base import Profile, Serving

@@ -1,8 +1,8 @@
 """What a Chat Completions request costs in input tokens, and how much of it the prompt cache holds.
 
-Text counts by `simulator.tokens`. To it come 3 tokens a message and its role, 1 a name, 3 for the reply, and what its
-images cost the model (`openai_vision`); audio is 100 a clip and a file 1,000. Tools and a JSON Schema count as their
-JSON.
+Text counts by `simulator.answers.tokens`. To it come 3 tokens a message and its role, 1 a name, 3 for the reply, and
+what its images cost the model (`openai_vision`); audio is 100 a clip and a file 1,000. Tools and a JSON Schema count
+as their JSON.
 
 Cache: the fleet keeps none, so what was cached follows from the request alone: everything before the last assistant
 turn was sent before. It is read in steps of 128 tokens, from 1,024 on, or as a provider's facts `cache_step` and
@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from simulator import tokens
+from simulator.answers import tokens
 from simulator.dialects.openai_vision import image_tokens
 
 MESSAGE_TOKENS = 3

@@ -24,9 +24,9 @@ from itertools import chain
 from typing import Any, Final
 from zlib import crc32
 
-from simulator.answer import Answer, Choice, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from simulator.answers.answer import Answer, Choice, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from simulator.answers.blocks import arguments_json, block_tokens
 from simulator.ask import Ask
-from simulator.blocks import arguments_json, block_tokens
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_forms import Form
 from simulator.dialects.openai_ids import Letters

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from simulator.answer import NONCE_LENGTH
+from simulator.answers.answer import NONCE_LENGTH
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_ids import Letters, hexes
 from simulator.draws import digest

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from simulator import tokens
-from simulator.answer import Answer, Block, Choice, Native, Refusal, Stop, Text, Thinking, ToolCall
+from simulator.answers import tokens
+from simulator.answers.answer import Answer, Block, Choice, Native, Refusal, Stop, Text, Thinking, ToolCall
+from simulator.answers.blocks import arguments_json, block_tokens
 from simulator.ask import Ask
-from simulator.blocks import arguments_json, block_tokens
 from simulator.dialects import openai_logprobs, responses_secrets
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.responses_ids import item_id

@@ -17,7 +17,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
-from simulator.answer import Block, Native
+from simulator.answers.answer import Block, Native
 from simulator.ask import Ask
 from simulator.draws import ALPHABET
 

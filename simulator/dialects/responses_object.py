@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from simulator.answer import Answer, Stop, Usage
+from simulator.answers.answer import Answer, Stop, Usage
 from simulator.ask import Ask
 from simulator.dialects import responses_tools
 from simulator.dialects.base import Profile, Serving

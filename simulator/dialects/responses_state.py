@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from simulator.answer import Answer, Usage
+from simulator.answers.answer import Answer, Usage
 from simulator.ask import Ask
 from simulator.dialects import (
     openai_headers,

@@ -1,7 +1,7 @@
 """What a Responses request costs in input tokens, and how much of it the prompt cache holds.
 
-The same rule as Chat Completions (`openai_tokens`): text by `simulator.tokens`, 3 tokens for an item and its role, 3
-for the reply, what its images cost the model (`openai_vision`), 1,000 for a file. Earlier turns that
+The same rule as Chat Completions (`openai_tokens`): text by `simulator.answers.tokens`, 3 tokens for an item and its
+role, 3 for the reply, what its images cost the model (`openai_vision`), 1,000 for a file. Earlier turns that
 `previous_response_id` stands for count as if they were sent. Reasoning that comes back counts as its text.
 
 Cache: everything before the last item that the model wrote was sent before; read in steps of 128 tokens, from 1,024 on.
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from simulator import tokens
+from simulator.answers import tokens
 from simulator.dialects.openai_tokens import (
     AUDIO_TOKENS,
     CACHE_MIN_TOKENS,

@@ -21,7 +21,7 @@ from simulator import draws
 from simulator.dialects.base import Kept, Serving
 from simulator.jobs import links
 from simulator.jobs.job import end_ms
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from simulator.script import Script
 
 BUCKET: Final = "bucket"

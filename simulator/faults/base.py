@@ -11,12 +11,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from simulator import draws
-from simulator.answer import Answer, Usage
+from simulator.answers.answer import Answer, Usage
 from simulator.ask import Ask
 from simulator.dialects.base import Dialect, Serving
 from simulator.jobs.job import Plan
-from simulator.load import UNLOADED, Pace
 from simulator.problem import Problem
+from simulator.quotas.load import UNLOADED, Pace
 from simulator.script import Script
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Fault:
     quirk: ClassVar[str] = ""
     seen_at: ClassVar[str] = ""
     still: ClassVar[bool] = False
+    holds: ClassVar[bool] = False  # keeps a reply back until somebody lets it go
 
     def problem(self, _scene: Scene, /) -> Problem | None:
         """Refuse instead of answering."""

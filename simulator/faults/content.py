@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
-from simulator import tokens
-from simulator.answer import Answer, Block, Choice, Refusal, Stop, Text, Thinking, ToolCall
-from simulator.blocks import block_tokens
+from simulator.answers import tokens
+from simulator.answers.answer import Answer, Block, Choice, Refusal, Stop, Text, Thinking, ToolCall
+from simulator.answers.blocks import block_tokens
 from simulator.faults import options
 from simulator.faults.base import FAULTS, Fault, Scene
 from simulator.problem import Problem

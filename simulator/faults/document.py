@@ -13,9 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from simulator import latency, outages, shapes
+from simulator import shapes
 from simulator.faults import FAMILIES, FAULTS
 from simulator.faults.base import Fault, is_required
+from simulator.pacing import latency
+from simulator.rules import outages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "faults.md"
@@ -42,9 +44,9 @@ rules:
     fault: {kind: stall, after_frames: 5}     # or a list
 ```
 
-- `when`: `provider`, `region`, `dialect`, `operation`, `model`, `path`, `case` are globs or lists of globs; `stream` is
-  true or false; `attempt` (the how-manieth request of this case at this provider) and `call` (at the whole fleet) are N,
-  "N-M" or a list of these.
+- `when`: `provider`, `region`, `dialect`, `operation`, `model`, `path`, `case` are globs or lists of globs; `stream`
+  is true or false; `attempt` (the how-manieth request of this case at this provider) and `call` (at the whole fleet)
+  are N, "N-M" or a list of these.
 - `at` and `for` count from when the rule was set, `every` repeats the window. Times are seconds, or "250ms", "2m".
   [Scenarios](scenarios.md) tells of ramps, flapping, gates, states and counts.
 - `chance` is drawn by (seed, rule, provider, case or digest, attempt): the same request meets the same fate in every

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from simulator.faults import options
 from simulator.faults.base import FAULTS, Fault, Scene
-from simulator.gates import Hold
+from simulator.rules.gates import Hold
 from simulator.script import Script
 
 
@@ -21,6 +21,7 @@ class Gate(Fault):
     """
 
     kind: ClassVar[str] = "gate"
+    holds: ClassVar[bool] = True
     seen_at: ClassVar[str] = "synthetic"
     name: str = options.text("gate", about="of the gate; all who name it wait together")
     until: int | None = options.whole(None, low=1, about="opens the gate for good once so many are held")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from simulator import latency_profiles, silences
 from simulator.faults import options
 from simulator.faults.base import FAULTS, Fault, Scene
-from simulator.latency import Distribution
-from simulator.load import AT_ONCE
+from simulator.pacing import profiles as latency_profiles
+from simulator.pacing import silences
+from simulator.pacing.latency import Distribution
+from simulator.pacing.timing import Timing, paced
+from simulator.quotas.load import AT_ONCE
 from simulator.script import Script
-from simulator.timing import Timing, paced
 
 _TIMING = tuple(field.name for field in fields(Timing))
 

@@ -12,8 +12,8 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from simulator import tokens
-from simulator.answer import Answer, Block, Text, ToolCall
+from simulator.answers import tokens
+from simulator.answers.answer import Answer, Block, Text, ToolCall
 from simulator.faults import options, payloads
 from simulator.faults.base import FAULTS, Fault, Scene
 from simulator.faults.content import with_choices

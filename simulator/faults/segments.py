@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from simulator import tokens
-from simulator.answer import Answer, Block, Text
+from simulator.answers import tokens
+from simulator.answers.answer import Answer, Block, Text
 from simulator.faults import options
 from simulator.faults.base import FAULTS, Fault, Scene
 from simulator.faults.streams import LINE_END, PART, is_content, is_sse, tail, with_frames

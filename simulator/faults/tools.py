@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
-from simulator.answer import Answer, Block, ToolCall
+from simulator.answers.answer import Answer, Block, ToolCall
 from simulator.draws import word
 from simulator.faults import options, payloads
 from simulator.faults.base import FAULTS, Fault, Scene

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
-from simulator.answer import Answer
+from simulator.answers.answer import Answer
 from simulator.faults import options, payloads
 from simulator.faults.base import FAULTS, Fault, Scene
 from simulator.faults.payloads import Event, Json

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simulator.control_wire import Refusal, read_whole, reply
+from simulator.control.wire import Refusal, read_whole, reply
 from simulator.faults import Flaw
 from simulator.fleet import Fleet
 from simulator.jobs.job import look, told_run_ms

@@ -1,6 +1,6 @@
 """The plan of a job that nothing goes wrong with: how long it waits, starts and runs, drawn by its request.
 
-The fact `pace` of a model says it in delays (numbers or distributions, `simulator/latency.py`):
+The fact `pace` of a model says it in delays (numbers or distributions, `simulator/pacing/latency.py`):
 
     pace: {queue_ms: lognormal p50=300 p99=4000, cold_share: 0.2, cold_ms: lognormal p50=8000 p99=60000,
            run_ms: lognormal p50=800 p99=3000, unit_ms: 180, ahead_max: 4}
@@ -15,8 +15,9 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from simulator import draws, latency
+from simulator import draws
 from simulator.jobs.job import Plan
+from simulator.pacing import latency
 
 
 @lru_cache(maxsize=256)

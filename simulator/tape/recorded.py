@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from simulator.answer import Answer
+from simulator.answers.answer import Answer
 from simulator.ask import Ask, Request, Turn
 from simulator.dialects.base import Kept, Profile, Serving
 from simulator.draws import digest

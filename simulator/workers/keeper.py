@@ -15,17 +15,17 @@ from typing import Any
 
 import msgspec
 
-from simulator.doors import arrival, used
 from simulator.faults import FAULTS, Fault
 from simulator.fleet import Fleet
-from simulator.gates import Hold, Line, Visitor
 from simulator.journal import Outcome
 from simulator.judge import Fate, Judge, Passage
-from simulator.load import Pace
 from simulator.memory import Known
 from simulator.problem import Problem
-from simulator.quotas import Claim, Used
-from simulator.selectors import Subject
+from simulator.quotas.doors import arrival, used
+from simulator.quotas.limiter import Claim, Used
+from simulator.quotas.load import Pace
+from simulator.rules.gates import Hold, Line, Visitor
+from simulator.rules.selectors import Subject
 from simulator.workers.peers import Handler, Lost, Peers
 
 KEEPER = 0  # the worker that decides

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from simulator import edge
+from simulator.judge import Undecided
 
 EXPIRE_S = 24 * 3600
 ANSWER_MS = 20_000  # a worker that has not answered by then is lost
@@ -31,7 +32,7 @@ Handler = Callable[[Any], Awaitable[Any]]
 log = logging.getLogger(__name__)
 
 
-class Lost(RuntimeError):
+class Lost(Undecided):
     """A worker did not answer, could not do what it was asked, or Redis is gone."""
 
 

@@ -11,7 +11,7 @@ import anthropic
 import pytest
 from anthropic.types import MessageParam, ToolParam
 
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from tests.clients.conftest import Person
 from tests.simulator.live import Live
 

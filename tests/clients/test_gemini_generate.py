@@ -12,7 +12,7 @@ from google import genai
 from google.genai import errors, types
 from PIL import Image
 
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from tests.clients.conftest import Person
 from tests.simulator.live import Live
 

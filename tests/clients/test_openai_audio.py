@@ -11,8 +11,8 @@ from typing import Any
 import openai
 import pytest
 
-from simulator.clips import clip
-from simulator.speech import heard, speech
+from simulator.media.clips import clip
+from simulator.media.speech import heard, speech
 from tests.clients.conftest import Seen
 from tests.simulator.live import Live
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from tests.clients.conftest import Person
 from tests.simulator.live import Live
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 from PIL import Image
 
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from tests.clients.conftest import Seen
 from tests.simulator.live import Live
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai.types.responses import FunctionToolParam, ResponseInputParam
 
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from tests.clients.conftest import Person
 from tests.simulator.live import Live
 

@@ -7,14 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator import models, signatures
-from simulator.answer import Answer, Block, Choice, Stop, Text, Usage
+from simulator.answers import signatures
+from simulator.answers.answer import Answer, Block, Choice, Stop, Text, Usage
+from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
-from simulator.compose import compose
 from simulator.dialects.anthropic_messages import AnthropicMessages
 from simulator.dialects.base import Profile, Serving
-from simulator.directives import AnswerSpec
+from simulator.models import facts as models
 from simulator.problem import Problem, Refused
+from simulator.rules.directives import AnswerSpec
 from simulator.script import Script
 
 DIALECT = AnthropicMessages()

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from simulator import directives, providers
-from simulator.answer import Answer
+from simulator import providers
+from simulator.answers.answer import Answer
+from simulator.answers.compose import compose
 from simulator.ask import Request
-from simulator.compose import compose
 from simulator.dialects import DIALECTS
 from simulator.dialects.base import Serving
 from simulator.nonces import Nonces
 from simulator.problem import Refused
 from simulator.providers import Mount, Provider
+from simulator.rules import directives
 from simulator.script import Script
 
 CHAT = DIALECTS["openai_chat"]

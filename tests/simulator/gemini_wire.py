@@ -7,14 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from simulator import directives, models, providers
-from simulator.answer import Answer
+from simulator import providers
+from simulator.answers.answer import Answer
+from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
-from simulator.compose import compose
 from simulator.dialects import DIALECTS
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.gemini_generate import GeminiGenerate
+from simulator.models import facts as models
 from simulator.problem import Problem, Refused
+from simulator.rules import directives
 from simulator.script import Script
 
 DIALECT = GeminiGenerate()

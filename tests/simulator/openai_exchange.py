@@ -7,13 +7,14 @@ from typing import Any
 
 import orjson
 
-from simulator import directives, models
-from simulator.answer import Answer
+from simulator.answers.answer import Answer
+from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
-from simulator.compose import compose
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai_chat import OpenAIChat
+from simulator.models import facts as models
 from simulator.problem import Problem, Refused
+from simulator.rules import directives
 from simulator.script import Script
 
 KEY = "sk-fleet-openai"

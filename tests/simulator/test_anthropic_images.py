@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator.pictures import Form, picture
+from simulator.media.pictures import Form, picture
 from tests.simulator.anthropic_wire import CALL, TOOL, asked, body, refusal, text, turn, user
 
 SOURCE = "messages.0.content.0.image.source.base64"

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import tokens
-from simulator.answer import Block, Native, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from simulator.answers import tokens
+from simulator.answers.answer import Block, Native, Refusal, Stop, Text, Thinking, ToolCall, Usage
 from simulator.ask import Ask
 from simulator.dialects.anthropic_messages import PING
 from simulator.dialects.base import Serving
-from simulator.directives import AnswerSpec
 from simulator.problem import Problem
+from simulator.rules.directives import AnswerSpec
 from tests.simulator.anthropic_wire import (
     DIALECT,
     FRAME,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import tokens
+from simulator.answers import tokens
 from simulator.dialects import anthropic_tokens
 from tests.simulator.anthropic_wire import FORCED, TOOL, answered, asked, body, message, text, turn, user
 

@@ -8,10 +8,10 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from simulator import clips
-from simulator.clips import clip, probe
-from simulator.pictures import picture
-from simulator.speech import heard
+from simulator.media import clips
+from simulator.media.clips import clip, probe
+from simulator.media.pictures import picture
+from simulator.media.speech import heard
 
 PROMPT = "A cat on a roof at dawn"
 

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from simulator import prose, signatures, tokens
-from simulator.answer import Answer, Block, Native, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from simulator.answers import prose, signatures, tokens
+from simulator.answers.answer import Answer, Block, Native, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from simulator.answers.blocks import arguments_json, block_tokens
+from simulator.answers.compose import REFUSAL, compose
 from simulator.ask import Ask, Tool, Turn
-from simulator.blocks import arguments_json, block_tokens
-from simulator.compose import REFUSAL, compose
 from simulator.dialects.base import Profile
-from simulator.directives import AnswerSpec
+from simulator.rules.directives import AnswerSpec
+from tests.simulator.live import chat, running
 
 SEED = 11
 PLAIN = Profile("openai", "m", "m-2026-01-01")
@@ -202,9 +203,9 @@ def test_thinking_is_signed_for_the_fleet_to_recognise() -> None:
 
 
 def test_scripted_usage_is_both_true_and_told() -> None:
-    spec = AnswerSpec(input_tokens=1, output_tokens=2, cached_tokens=3, cache_write_tokens=4, reasoning_tokens=5)
+    spec = AnswerSpec(input_tokens=9, output_tokens=6, cached_tokens=3, cache_write_tokens=4, reasoning_tokens=5)
     answer = composed(ask(), spec)
-    assert answer.usage == answer.told == Usage(1, 2, 3, 4, 5)
+    assert answer.usage == answer.told == Usage(9, 6, 3, 4, 5)
 
 
 @pytest.mark.parametrize("count", [0, 1, 500])
@@ -232,3 +233,17 @@ def test_spaces_between_arguments_cost_nothing(arguments: dict[str, Any]) -> Non
     """The same arguments are the same number of tokens on wires that space them and on wires that do not."""
     arguments = {k: v for k, v in arguments.items() if not isinstance(v, int) or abs(v) < 2**63}
     assert tokens.count(arguments_json(arguments)) == tokens.count(json.dumps(arguments, ensure_ascii=False))
+
+
+@pytest.mark.parametrize(
+    ("words", "due"),
+    [
+        ("cached_tokens=100 input_tokens=5", "cached_tokens and cache_write_tokens are 100, more than input_tokens=5"),
+        ("reasoning_tokens=500 output_tokens=10", "reasoning_tokens=500 is more than output_tokens=10"),
+    ],
+)
+def test_a_usage_that_cannot_be_is_refused(words: str, due: str) -> None:
+    with running() as live:
+        reply = live.call(chat(f"[[answer: {words}]]"))
+    assert reply.status == 400
+    assert due in reply.json["error"]["message"]

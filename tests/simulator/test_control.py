@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from simulator.clock import MANUAL_START_MS, Clock
-from simulator.control import PREFIX, Control, openapi
+from simulator.control.api import PREFIX, Control, openapi
 from tests.simulator.live import Live, Reply, chat, message, request, running
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.directives import NONE, AnswerSpec, Directives, FaultSpec, read
+from simulator.rules.directives import NONE, AnswerSpec, Directives, FaultSpec, read
 
 CASES = st.text("abcXYZ019._-", min_size=1, max_size=64)
 

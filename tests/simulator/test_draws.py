@@ -6,7 +6,8 @@ from itertools import islice
 
 import pytest
 
-from simulator import draws, prose, tokens
+from simulator import draws
+from simulator.answers import prose, tokens
 
 
 def test_a_digest_depends_on_every_part_and_on_their_order() -> None:

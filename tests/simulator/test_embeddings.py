@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.vectors import cosine, floats, vector
+from simulator.answers.vectors import cosine, floats, vector
 from tests.simulator import live
 from tests.simulator.live import Live, Reply, request, running
 

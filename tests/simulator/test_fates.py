@@ -10,10 +10,11 @@ from functools import cache
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from simulator import providers, scenario
+from simulator import providers
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.fleet import Fleet
+from simulator.rules import scenario
 
 HOUR_OF_TROUBLE = {
     "name": "an hour of trouble",

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator import answer, providers, scenario
+from simulator import providers
+from simulator.answers import answer
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.faults import FAMILIES, FAULTS, Flawed
 from simulator.faults.document import files
 from simulator.fleet import Fleet
 from simulator.head import whole
+from simulator.rules import scenario
 from simulator.script import Frame, Script
 from tests.simulator import (
     test_chunk_quirks,

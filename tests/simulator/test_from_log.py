@@ -15,14 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator import latency, scenario
 from simulator.clock import Clock
 from simulator.faults import Flawed
 from simulator.faults.latency import Latency
 from simulator.faults.status import Status
-from simulator.from_log import Call, dump, percentiles, read_log, to_scenario
-from simulator.plan import Plan
-from simulator.selectors import Subject
+from simulator.pacing import latency
+from simulator.rules import scenario
+from simulator.rules.from_log import Call, dump, percentiles, read_log, to_scenario
+from simulator.rules.plan import Plan
+from simulator.rules.selectors import Subject
 
 START_MS = 1_767_225_600_000.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.clock import Clock
-from simulator.gates import GATES, Gates, Hold
+from simulator.rules.gates import GATES, Gates, Hold
 from tests.simulator.live import Line, Live, chat, request, running
 
 CATALOGUE = ["gate"]
@@ -154,3 +154,15 @@ def test_gates_are_bounded() -> None:
     assert waiting is not None
     assert names[0] == "kept"  # somebody waits there
     assert names[-1] == f"gate-{GATES + 9}"
+
+
+def test_who_a_quota_turned_away_comes_to_no_gate(fleet: Live) -> None:
+    fleet.control("PUT", "quotas", {"openai": [{"of": "concurrency", "limit": 2}]})
+    lines = held(fleet, ["in1", "in2"], ttl_s=60)
+    refused = fleet.call(chat("[[case:out]] [[fault: gate name=full ttl_s=60]]"))
+    assert refused.status == 429
+    assert fleet.journal("out")[0]["faults"] == ["quota"]
+    (gate,) = fleet.control("GET", "gates")["gates"]
+    assert gate["held"] == 2
+    fleet.control("POST", "gates/full/release", {})
+    assert [line.reply().status for line in lines] == [200, 200]

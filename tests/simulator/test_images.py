@@ -14,7 +14,7 @@ from PIL import Image
 from simulator.clock import Clock
 from simulator.dialects.openai_images_request import Picture
 from simulator.dialects.openai_images_usage import image_tokens, picture_tokens
-from simulator.pictures import picture
+from simulator.media.pictures import picture
 from tests.simulator.live import Live, Reply, request, running
 
 KEY = {"authorization": "Bearer sk-fleet-openai"}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.journal import ENTRY_BYTES, Entry, Journal, Outcome, Query
-from simulator.selectors import Subject
+from simulator.rules.selectors import Subject
 
 
 def entry(case: str | None = None, provider: str = "openai", body: bytes = b"{}", ended: str = "end") -> Entry:

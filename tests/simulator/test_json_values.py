@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from simulator.json_strings import FORMATS, matching
-from simulator.json_values import NoValue, merged, value
+from simulator.answers.json_strings import FORMATS, matching
+from simulator.answers.json_values import NoValue, merged, value
 
 CHECKER = Draft202012Validator.FORMAT_CHECKER
 NAMES = st.sampled_from(["city", "count", "items", "when", "note", "kind", "x-y", "ünï"])

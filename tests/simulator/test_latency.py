@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from simulator import draws, gamma, latency
+from simulator import draws
 from simulator.lateness import Lateness
+from simulator.pacing import gamma, latency
 
 
 def sample(text: object, count: int = 20_000) -> list[float]:

@@ -18,7 +18,7 @@ from simulator import providers
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.faults import Flawed
-from simulator.load import Load
+from simulator.quotas.load import Load
 from tests.simulator.live import Line, Live, chat, message, running
 
 CURVES = st.builds(

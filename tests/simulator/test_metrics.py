@@ -10,9 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from simulator.clock import MANUAL_START_MS, Clock
+from simulator.control.metrics import PREFIX, Totals
 from simulator.journal import Entry, Journal, Outcome
-from simulator.metrics import PREFIX, Totals
-from simulator.selectors import Subject
+from simulator.rules.selectors import Subject
 from tests.simulator.live import Live, chat, message, request, running
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -165,7 +165,7 @@ def entry(outcome: Outcome, sent_ms: float | None) -> Entry:
 
 
 def test_ready_made_replies_count_like_played_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulator.metrics.ALIKE", 2)
+    monkeypatch.setattr("simulator.control.metrics.ALIKE", 2)
     ready, played = Totals(), Totals()
     for number in range(7):
         moment_ms = 1000.0 + number

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from simulator import tokens
-from simulator.blocks import arguments_json
-from simulator.pictures import picture
+from simulator.answers import tokens
+from simulator.answers.blocks import arguments_json
+from simulator.media.pictures import picture
 from tests.simulator.live import Live, request, running
 from tests.simulator.obedience import REASONER, Choice, Order, Wire
 from tests.simulator.obedience_others import able

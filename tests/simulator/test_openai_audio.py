@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
-from simulator import tokens
-from simulator.clips import clip
+from simulator.answers import tokens
 from simulator.clock import Clock
 from simulator.dialects.openai_audio_speech import MEDIA
-from simulator.sound import FORMS, encoded
-from simulator.speech import heard, listened, speech
-from simulator.transcripts import LANGUAGES, Transcript, spoken
+from simulator.media.clips import clip
+from simulator.media.sound import FORMS, encoded
+from simulator.media.speech import heard, listened, speech
+from simulator.media.transcripts import LANGUAGES, Transcript, spoken
 from tests.simulator.live import Live, Reply, request, running
 
 KEY = {"authorization": "Bearer sk-fleet-openai"}

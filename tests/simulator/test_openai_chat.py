@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from simulator import draws, models
-from simulator.answer import NONCE_LENGTH
+from simulator import draws
+from simulator.answers.answer import NONCE_LENGTH
 from simulator.ask import Request
 from simulator.dialects import DIALECTS, openai_headers, openai_ids
 from simulator.dialects.base import Serving
+from simulator.models import facts as models
 from simulator.script import Script
 from tests.simulator.openai_exchange import (
     CLOCK,

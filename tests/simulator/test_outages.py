@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from simulator import providers, scenario
+from simulator import providers
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.faults import document
 from simulator.fleet import Fleet
 from simulator.memory import Known
-from simulator.rules import Rule
-from simulator.scenario import Scenario
-from simulator.selectors import like
+from simulator.rules import scenario
+from simulator.rules.rule import Rule
+from simulator.rules.scenario import Scenario
+from simulator.rules.selectors import like
 from tests.simulator.live import chat, message
 
 FILES = sorted(scenario.SHIPPED.glob("*.yaml"))

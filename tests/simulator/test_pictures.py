@@ -7,8 +7,8 @@ import io
 import pytest
 from PIL import Image
 
-from simulator import pictures
-from simulator.pictures import Form, picture
+from simulator.media import pictures
+from simulator.media.pictures import Form, picture
 
 PROMPT = "A white siamese cat"
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator import scenario
 from simulator.clock import Clock
-from simulator.directives import fault
 from simulator.faults import Flawed
-from simulator.plan import Plan
-from simulator.rules import from_directive, read_rules
-from simulator.selectors import Subject, read_ranges
-from simulator.tallies import Attempts
-from simulator.timeline import read_time_ms
+from simulator.rules import scenario
+from simulator.rules.directives import fault
+from simulator.rules.plan import Plan
+from simulator.rules.rule import from_directive, read_rules
+from simulator.rules.selectors import Subject, read_ranges
+from simulator.rules.tallies import Attempts
+from simulator.rules.timeline import read_time_ms
 
 
 def subject(**more: Any) -> Subject:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.dialects.base import Serving
 from simulator.dialects.openai_chat import OpenAIChat
 from simulator.faults import FAULTS, Scene

@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import models, providers, quota_headers, quota_sentences
+from simulator import providers
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.dialects.openai_headers import duration
 from simulator.faults import Flawed
+from simulator.models import facts as models
 from simulator.problem import Exceeded
-from simulator.quota_headers import STYLES
-from simulator.quotas import Limit, Standing
+from simulator.quotas import headers as quota_headers
+from simulator.quotas import sentences as quota_sentences
+from simulator.quotas.headers import STYLES
+from simulator.quotas.limiter import Limit, Standing
 from tests.simulator.live import Live, Reply, chat, message, request, running
 
 NOW_MS = 1_767_225_600_250

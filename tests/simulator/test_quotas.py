@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import quota_rows
 from simulator.faults import Flawed
 from simulator.problem import Exceeded
-from simulator.quota_counters import Counter, Fixed, Sliding, TokenBucket
-from simulator.quotas import Claim, Limit, Limiter, Taken, Used
+from simulator.quotas import rows as quota_rows
+from simulator.quotas.counters import Counter, Fixed, Sliding, TokenBucket
+from simulator.quotas.limiter import Claim, Limit, Limiter, Taken, Used
 
 PER_MS = 1000
 START_MS = 1_767_225_600_000
@@ -293,7 +293,7 @@ def test_time_never_steps_back_for_a_quota() -> None:
 
 
 def test_counters_of_callers_at_rest_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulator.quotas.IDLE_COUNTERS", 10)
+    monkeypatch.setattr("simulator.quotas.limiter.IDLE_COUNTERS", 10)
     limiter = Limiter([Limit(1, kind="fixed")])
     for number in range(200):
         admit(limiter, claim(f"key-{number}"), START_MS + number * 10_000)

@@ -41,8 +41,9 @@ ELSEWHERE = {
     for row in yaml.safe_load((HERE / "recordings" / "elsewhere.yaml").read_text())["elsewhere"]
 }
 TEXT = re.compile(  # the endpoints at which text, or what a text model makes, is asked for
-    r"chat\.completions|completions|responses|messages(\.count_tokens)?|(stream)?[gG]enerateContent|countTokens|embeddings|embedContent"
-    r"|batchEmbedContents|moderations|images\.(generations|edits)|models\.list|GET /models/\{id\}|(POST|GET) /responses/.*"
+    r"chat\.completions|completions|responses|messages(\.count_tokens)?|(stream)?[gG]enerateContent|countTokens|embeddings"
+    r"|embedContent|batchEmbedContents|moderations|images\.(generations|edits)|models\.list"
+    r"|GET /models/\{id\}|(POST|GET) /responses/.*"
     r"|POST /openai/chat/completions"
 )
 WHOLE_MEAN_DUE = 0.98

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openai.types.responses import Response
 
-from simulator import draws, models
-from simulator.answer import NONCE_LENGTH
+from simulator import draws
+from simulator.answers.answer import NONCE_LENGTH
 from simulator.dialects import responses_ids, responses_native
 from simulator.dialects.base import Serving
+from simulator.models import facts as models
 from tests.simulator.live import request, running
 from tests.simulator.responses_exchange import (
     BUILT_IN,

@@ -12,7 +12,7 @@ from hypothesis import given
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from simulator.answer import Stop
+from simulator.answers.answer import Stop
 from simulator.dialects import responses_problems
 from simulator.dialects.base import Serving
 from simulator.problem import Problem

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from simulator import scenario, shapes
+from simulator import shapes
 from simulator.faults import FAULTS, Flawed
+from simulator.rules import scenario
 
 
 def flaws(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import base64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.signatures import family, secret, sign, verify
+from simulator.answers.signatures import family, secret, sign, verify
 
 KEY = secret(7)
 WORDS = st.text(max_size=200)

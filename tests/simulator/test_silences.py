@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
+from simulator.pacing.silences import filled
 from simulator.script import Frame, Script
-from simulator.silences import filled
 from tests.simulator.live import chat, message
 from tests.simulator.playing import scripted
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from simulator import sound, speech, tones
-from simulator.sound import FORMS, Form, encoded
-from simulator.speech import Sound, duration_s, heard, listened
+from simulator.media import sound, speech, tones
+from simulator.media.sound import FORMS, Form, encoded
+from simulator.media.speech import Sound, duration_s, heard, listened
 
 RUBY = "Ruby is a programming language designed for developer happiness."
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=60) | st.text(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import scenario
 from simulator.clock import Clock
 from simulator.faults import Flawed
-from simulator.states import Machine, States
+from simulator.rules import scenario
+from simulator.rules.states import Machine, States
 from tests.simulator.live import Live, chat, request, running
 
 CASCADE = {

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.faults import Flawed
-from simulator.latency import Distribution
-from simulator.rules import Rule, read_rules
-from simulator.timeline import Flap, Ramp, Window, read_time_ms, time_text
+from simulator.pacing.latency import Distribution
+from simulator.rules.rule import Rule, read_rules
+from simulator.rules.timeline import Flap, Ramp, Window, read_time_ms, time_text
 
 HANG = {"kind": "hang"}
 

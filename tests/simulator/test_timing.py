@@ -14,18 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import draws, latency, latency_profiles, models, providers
-from simulator.answer import Usage
+from simulator import draws, providers
+from simulator.answers.answer import Usage
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.faults import FAULTS, Flawed
 from simulator.journal import Entry, Outcome
 from simulator.lateness import Lateness
-from simulator.load import UNLOADED, Pace
+from simulator.models import facts as models
+from simulator.pacing import latency
+from simulator.pacing import profiles as latency_profiles
+from simulator.pacing.timing import Timing, paced
 from simulator.player import Player
+from simulator.quotas.load import UNLOADED, Pace
+from simulator.rules.selectors import Subject
 from simulator.script import Frame, Script
-from simulator.selectors import Subject
-from simulator.timing import Timing, paced
 from tests.servers import start
 from tests.simulator.live import Live, chat, message, request, running
 

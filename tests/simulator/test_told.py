@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.answer import Usage
+from simulator.answers.answer import Usage
 from simulator.faults.streams import PART
 from simulator.script import Frame
 from simulator.told import usage_told

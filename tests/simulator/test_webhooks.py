@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from simulator.clock import Clock
-from simulator.control import openapi
+from simulator.control.api import openapi
 from tests.simulator.live import Live, running
 from tests.simulator.runpod_exchange import TIMES, call, later, status, submit, told
 

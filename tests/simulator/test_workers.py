@@ -5,10 +5,14 @@ These tests need Redis on 127.0.0.1:6379 and are skipped where there is none.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -302,3 +306,39 @@ def test_nothing_stays_in_redis() -> None:
             assert during
             assert all(redis.ttl(key) > 0 for key in during), "a key without an expiry"
         assert not during & set(redis.scan_iter("windtunnel:*"))
+
+
+def test_a_fleet_that_cannot_decide_says_so_itself() -> None:
+    """Redis, a private one, goes away: no provider is blamed for it."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server to start")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    store = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        url = f"redis://127.0.0.1:{port}/0"
+        until_it_answers(url)
+        with fleet(3, "--redis", url) as running:
+            running.control("POST", "faults", {"rules": [{"when": {"attempt": 99}, "fault": {"kind": "noop"}}]})
+            store.kill()
+            store.wait()
+            replies = [running.call(chat(f"n{number}")) for number in range(24)]
+    finally:
+        store.kill()
+        store.wait()
+    assert {reply.status for reply in replies} <= {200, 503}
+    undecided = [reply.json["error"] for reply in replies if reply.status == 503]
+    assert undecided, "every request met the keeper"
+    assert all(error["type"] == "windtunnel_undecided" for error in undecided)
+
+
+def until_it_answers(url: str) -> None:
+    for _ in range(200):
+        with contextlib.suppress(RedisError), Redis.from_url(url, socket_connect_timeout=1) as redis:
+            redis.ping()
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("the private Redis did not start")

@@ -1,0 +1,1 @@
+"""What fake models say: text, thinking, tool calls and JSON that obey the request, counted to the token."""

@@ -1,0 +1,1 @@
+"""Real pictures, clips and speech, the same for the same request."""

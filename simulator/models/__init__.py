@@ -1,0 +1,1 @@
+"""Which models a provider knows, and the facts about them, as data."""

@@ -1,0 +1,1 @@
+"""Which faults meet which request: rules, scenarios and their timelines, gates and states, directives in prompts."""
