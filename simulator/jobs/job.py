@@ -166,7 +166,7 @@ def _progress(plan: Plan, run: int) -> float:
     of_run = run % plan.run_ms if plan.runs > 1 and plan.run_ms else run  # the next worker begins anew
     share = min(1.0, of_run / full)
     if plan.curve == "late":
-        share = 0.01 if share < 0.85 else (share - 0.85) / 0.15
+        share = min(1.0, max(0.01, (share - 0.85) / 0.15))
     return floor(share * plan.steps) / plan.steps if plan.steps else share
 
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simulator.clock import Clock
@@ -43,6 +43,8 @@ moments = st.lists(st.integers(AT, AT + 400_000), min_size=2, max_size=40)
 
 
 @given(jobs, moments)
+@example(Job(AT, Plan(queue_ms=0, cold_ms=0, run_ms=1_000, curve="late", ends=State.FAILED)), [AT + 850, AT + 1_000])
+@example(Job(AT, Plan(queue_ms=0, cold_ms=0, run_ms=1_000, curve="late")), [AT + 849, AT + 850])
 def test_states_keep_their_order_and_progress_grows(job: Job, times: list[int]) -> None:
     views = [view for now in sorted(times) if (view := look(job, now)) is not None]
     assert len(views) == len(times)
