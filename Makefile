@@ -34,6 +34,9 @@ format: $(STAMP) ## Rewrite the files as `check` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+fuzz: $(STAMP) ## Try other examples of every property than `make test` does, and more of them
+	WINDTUNNEL_PROPERTIES=exploring $(BIN)/pytest
+
 mutants: $(STAMP) ## Print which check kills which broken gateway
 	$(BIN)/windtunnel mutants
 
@@ -53,4 +56,4 @@ lock: ## Resolve requirements.lock anew (needs uv)
 clean: ## Remove what can be made again
 	rm -rf $(VENV) reports/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help install conformance test check format mutants load bench up lock clean
+.PHONY: help install conformance test check format mutants load bench up lock clean fuzz

@@ -1,7 +1,12 @@
-"""Fixtures for every test: a running `windtunnel up`."""
+"""For every test: a running `windtunnel up`, and how properties are tested.
+
+`make test` tries the same examples in every run, so that what it says of a change is due to the change; `make fuzz` tries
+others each time, and more of them. Neither has a deadline, which a busy machine would miss.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,8 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import ready_line
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("exploring", deadline=None, max_examples=400)
+settings.load_profile(os.environ.get("WINDTUNNEL_PROPERTIES", "repeatable"))
 
 
 @dataclass(frozen=True, slots=True)
