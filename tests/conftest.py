@@ -1,7 +1,7 @@
 """For every test: a running `windtunnel up`, and how properties are tested.
 
-`make test` tries the same examples in every run, so that what it says of a change is due to the change; `make fuzz` tries
-others each time, and more of them. Neither has a deadline, which a busy machine would miss.
+`make test` tries the same examples in every run, so that what it says of a change is due to the change; `make fuzz`
+tries others each time, and more of them. Neither has a deadline, which a busy machine would miss.
 """
 
 from __future__ import annotations
