@@ -145,6 +145,7 @@ def print_stack(stack: Stack, console: Console) -> None:
     rows = [
         ("OpenAI SDK", f"base_url={base_url}/api/v1"),
         ("Anthropic SDK", f"base_url={base_url}/api"),
+        ("Google SDK", f"base_url={base_url}/api/v1/gemini"),
         ("API key", f"{stack.key}   ({CREDITS:,} credits)"),
         ("Fleet", f"{stack.fleet['base_url']}/PROVIDER   ({len(stack.fleet['providers'])} providers)"),
         ("Fleet control", f"{stack.fleet['control_url']}   (/providers lists them with their keys)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -85,6 +86,7 @@ def test_people_get_urls_a_key_and_a_curl_line_that_works() -> None:
         text = "\n".join(lines)
         assert "OpenAI SDK     base_url=http://127.0.0.1:" in text
         assert "Anthropic SDK  base_url=http://127.0.0.1:" in text
+        assert re.search(r"Google SDK +base_url=http://127\.0\.0\.1:\d+/api/v1/gemini\n", text)
         assert "(100,000 credits)" in text
         curl = next(line.strip() for line in lines if line.strip().startswith("curl "))
         assert ask(curl)["object"] == "chat.completion"
