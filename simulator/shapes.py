@@ -104,11 +104,10 @@ def rules_schema() -> dict[str, Any]:
     }
 
 
-def fleet_schema() -> dict[str, Any]:
-    """Of the fleet's file of providers."""
-    name = {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"}
+def _mount() -> dict[str, Any]:
+    """A dialect of a row, and where it is."""
     root = {"type": "string", "pattern": r"^(/[A-Za-z0-9._~{}-]+)*$"}
-    mount = {
+    return {
         "type": "object",
         "additionalProperties": False,
         "required": ["dialect"],
@@ -121,7 +120,12 @@ def fleet_schema() -> dict[str, Any]:
             "facts": {"type": "object", "description": "Facts that hold there only."},
         },
     }
-    row = {
+
+
+def _provider() -> dict[str, Any]:
+    """One row."""
+    name = {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"}
+    return {
         "type": "object",
         "additionalProperties": False,
         "required": ["name", "region"],
@@ -138,7 +142,7 @@ def fleet_schema() -> dict[str, Any]:
                 "description": "The wires it speaks: names, or where each is mounted and what holds there.",
                 "type": "array",
                 "minItems": 1,
-                "items": {"anyOf": [{"type": "string"}, mount]},
+                "items": {"anyOf": [{"type": "string"}, _mount()]},
             },
             "region": name,
             "keys": {
@@ -169,6 +173,10 @@ def fleet_schema() -> dict[str, Any]:
             },
         },
     }
+
+
+def fleet_schema() -> dict[str, Any]:
+    """Of the fleet's file of providers."""
     return {
         "$schema": DRAFT,
         "title": "Windtunnel fleet",
@@ -176,7 +184,7 @@ def fleet_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": ["providers"],
-        "properties": {"providers": {"type": "array", "minItems": 1, "items": row}},
+        "properties": {"providers": {"type": "array", "minItems": 1, "items": _provider()}},
         "$defs": definitions(),
     }
 

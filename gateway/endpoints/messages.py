@@ -13,13 +13,13 @@ import orjson
 from gateway import estimate, llm, splice, sse
 from gateway.body import check_messages, check_object, flag, whole_number
 from gateway.chain import Failure
+from gateway.endpoints.counting import Counting
 from gateway.errors import InvalidRequest, body
 from gateway.exchange import Exchange
 from gateway.pricing import Usage
 from gateway.services import Services
 from gateway.upstreams import anthropic_messages
-from gateway.upstreams.problems import broken, told_failure
-from gateway.upstreams.reading import StreamReader, Told, Whole, count
+from gateway.upstreams.reading import StreamReader, Whole
 from gateway.wire import Wanted, Wire
 
 
@@ -71,7 +71,7 @@ class MessagesWire(Wire):
         return anthropic_messages.MENDERS[flaw](body)
 
 
-class CountWire(MessagesWire):
+class CountWire(Counting, MessagesWire):
     """Token counting: a messages body without a limit in, a number out. Free, and counted against no limit."""
 
     endpoint = "/v1/messages/count_tokens"
@@ -80,18 +80,6 @@ class CountWire(MessagesWire):
     def check(self, fields: Mapping[str, Any]) -> Wanted:
         check_messages(fields)
         return Wanted(stream=False, limit=0)
-
-    def read_whole(self, body: bytes) -> Whole | Failure:
-        try:
-            answer = orjson.loads(body)
-        except ValueError:
-            return broken("the upstream's reply is not JSON")
-        if not isinstance(answer, dict) or count(answer.get("input_tokens")) is None:
-            return told_failure(answer, body)
-        return Whole(body, Told(), 0)
-
-    def assemble(self, _stream: bytes) -> Whole | Failure:
-        return broken("the upstream sent a stream instead of a number")
 
 
 WIRE: Final = MessagesWire()

@@ -16,6 +16,7 @@ from gateway.billing import Bill
 from gateway.body import check_object, flag, json_type, whole_number
 from gateway.chain import Failure
 from gateway.edge import Clock
+from gateway.endpoints.counting import Counting
 from gateway.errors import InvalidRequest, shown
 from gateway.exchange import Exchange
 from gateway.kept_responses import KEEP_S, Kept, KeptResponses
@@ -23,8 +24,7 @@ from gateway.pricing import Usage
 from gateway.services import Services
 from gateway.upstreams import openai_chat, openai_responses
 from gateway.upstreams.openai_responses import ResponsesReader
-from gateway.upstreams.problems import broken, told_failure
-from gateway.upstreams.reading import StreamReader, Told, Whole, count
+from gateway.upstreams.reading import StreamReader, Told, Whole
 from gateway.wire import Wanted, Wire
 
 SELF_CONTAINED: Final = (None, "message", "function_call", "custom_tool_call")  # items whose id is looked up nowhere
@@ -163,7 +163,7 @@ class ResponsesWire(Wire):
         return openai_responses.without_sealed_reasoning(body) if flaw == "sealed" else body
 
 
-class CountWire(ResponsesWire):
+class CountWire(Counting, ResponsesWire):
     """Token counting: a request in, a number out. Free, and counted against no limit."""
 
     endpoint = "/v1/responses/input_tokens"
@@ -171,18 +171,6 @@ class CountWire(ResponsesWire):
 
     def check(self, fields: Mapping[str, Any]) -> Wanted:
         return replace(super().check(fields), stream=False, limit=0)
-
-    def read_whole(self, body: bytes) -> Whole | Failure:
-        try:
-            answer = orjson.loads(body)
-        except ValueError:
-            return broken("the upstream's reply is not JSON")
-        if not isinstance(answer, dict) or count(answer.get("input_tokens")) is None:
-            return told_failure(answer, body)
-        return Whole(body, Told(), 0)
-
-    def assemble(self, _stream: bytes) -> Whole | Failure:
-        return broken("the upstream sent a stream instead of a number")
 
     def won(self, _upstream: str) -> None:
         """A count is not kept."""

@@ -9,7 +9,8 @@ Numbers are rounded to half precision, as the real ones are: the same as decimal
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b, shake_256
 from math import sqrt
@@ -50,16 +51,17 @@ def cosine(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def _features(source: Source) -> Counter[bytes]:
+def _features(source: Source) -> Mapping[bytes, float]:
     """What a source is made of, and how much each counts."""
-    found: Counter[bytes] = Counter()
+    found: defaultdict[bytes, float] = defaultdict(float)
     if isinstance(source, tuple):
-        found.update(b"token %d" % token for token in source)
+        for token in source:
+            found[b"token %d" % token] += 1
         return found
     for word in _WORD.findall(source.lower()):
         data = word.encode("utf-8", "surrogatepass")
-        found[b"word " + data] += min(len(word), WORD_LENGTH) / WORD_LENGTH  # type: ignore[assignment]
+        found[b"word " + data] += min(len(word), WORD_LENGTH) / WORD_LENGTH
         marked = f"^{word}$"
         for at in range(len(marked) - 2):
-            found[b"part " + marked[at : at + 3].encode("utf-8", "surrogatepass")] += TRIGRAM_WEIGHT  # type: ignore[assignment]
+            found[b"part " + marked[at : at + 3].encode("utf-8", "surrogatepass")] += TRIGRAM_WEIGHT
     return found

@@ -11,8 +11,8 @@ import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from simulator.dialects import anthropic_tokens
 from simulator.dialects.anthropic_problems import refuse
+from simulator.media.sizes import image_size
 from simulator.problem import Problem, Refused
 
 CHARACTERS_MAX: Final = 5 << 20  # of base64: the limit is told in bytes, but measured on the text
@@ -73,7 +73,7 @@ def _size(source: Mapping[str, Any], where: str) -> Size:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise refuse(f"{where}: invalid base64 data") from None
-    kind, size = media_type(content), anthropic_tokens.image_size(data)
+    kind, size = media_type(content), image_size(data)
     if kind is None or size is None or not all(size):
         raise refuse("Could not process image")
     if kind != named:

@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from simulator.answers import tokens
-from simulator.dialects.anthropic_tokens import image_size
 from simulator.dialects.gemini_contents import role_of
 from simulator.dialects.gemini_fields import URL_SAFE
+from simulator.media.sizes import image_size
 
 TILE_TOKENS: Final = 258
 SMALL_PX: Final = 384

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -38,9 +39,9 @@ class Reshaped(Fault):
                 self.reshape(event, event.json, status)
         return payloads.written(script, told)
 
+    @abstractmethod
     def reshape(self, event: Event, found: Json, status: int) -> None:
         """Change an event whose object has an `error`."""
-        raise NotImplementedError
 
 
 @FAULTS.register
