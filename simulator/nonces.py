@@ -16,6 +16,7 @@ from simulator.answers.answer import NONCE_LENGTH
 
 _WORD_CHARACTERS = bytes.maketrans(b"+/", b"xQ")
 _ULID_CHARACTERS = bytes.maketrans(b"ILOU", b"0189")  # Crockford's alphabet lacks these four letters
+_BASE36 = b"0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Nonces:
@@ -61,6 +62,17 @@ def _ulid(digest: bytes) -> bytes:
     return b32encode(digest)[:NONCE_LENGTH].translate(_ULID_CHARACTERS)
 
 
+def _digits18(digest: bytes) -> bytes:
+    """A number of 18 digits, the first of them never 0."""
+    return b"%d" % (10**17 + int.from_bytes(digest) % (9 * 10**17))
+
+
+def _base36(digest: bytes) -> bytes:
+    """12 characters of [a-z0-9]."""
+    number = int.from_bytes(digest)
+    return bytes(_BASE36[number // 36**place % 36] for place in range(12))
+
+
 ALPHABETS: dict[str, Callable[[bytes], bytes]] = {
     "letters": _letters,
     "letters20": _letters20,
@@ -68,4 +80,6 @@ ALPHABETS: dict[str, Callable[[bytes], bytes]] = {
     "hex16": _hex16,
     "uuid": _uuid,
     "ulid": _ulid,
+    "digits18": _digits18,
+    "base36": _base36,
 }

@@ -61,6 +61,7 @@ class Script:
     ending: Ending = Ending.END
     head_due_ms: float | None = 0.0  # when status and headers leave; None: never
     usage: Usage | None = None  # what an operation without an `Answer` used and told
+    billed: tuple[tuple[str, float], ...] = ()  # what its provider charges besides tokens, by unit: ("images", 2)
     trickle: Trickle | None = None  # how the head leaves, when not in one piece
     holds: tuple[Hold, ...] = ()  # gates to pass before anything leaves
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from simulator.dialects.anthropic_messages import AnthropicMessages
+from simulator.dialects.anthropic.messages import AnthropicMessages
 from simulator.dialects.base import Dialect
-from simulator.dialects.gemini_generate import GeminiGenerate
-from simulator.dialects.openai_audio import OpenAIAudio
-from simulator.dialects.openai_chat import OpenAIChat
-from simulator.dialects.openai_embeddings import OpenAIEmbeddings
-from simulator.dialects.openai_images import OpenAIImages
-from simulator.dialects.openai_moderations import OpenAIModerations
-from simulator.dialects.openai_responses import OpenAIResponses
-from simulator.dialects.runpod import RunPod
+from simulator.dialects.gemini.generate import GeminiGenerate
+from simulator.dialects.openai.audio import OpenAIAudio
+from simulator.dialects.openai.chat import OpenAIChat
+from simulator.dialects.openai.embeddings import OpenAIEmbeddings
+from simulator.dialects.openai.images import OpenAIImages
+from simulator.dialects.openai.moderations import OpenAIModerations
+from simulator.dialects.responses.operations import OpenAIResponses
+from simulator.dialects.runpod.serverless import RunPod
 
 _ALL: Final[tuple[Dialect, ...]] = (
     OpenAIChat(),

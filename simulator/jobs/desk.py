@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, cast
 
 from simulator.jobs.job import OPEN, REPEATABLE, Job, Plan, State, look
 from simulator.shelf import Held, Shelf
@@ -19,9 +20,22 @@ if TYPE_CHECKING:
     from simulator.faults import Fault, Scene
     from simulator.memory import Known
 
-BEGIN, AGAIN, CANCEL, TAKE, PURGE, SURVEY = "begin", "again", "cancel", "take", "purge", "survey"
-EFFECTS: Final = (BEGIN, AGAIN, CANCEL, TAKE, PURGE, SURVEY)
+BEGIN, AGAIN, CANCEL, TAKE, PURGE, SURVEY, LOOK = "begin", "again", "cancel", "take", "purge", "survey", "look"
+EFFECTS: Final = (BEGIN, AGAIN, CANCEL, TAKE, PURGE, SURVEY, LOOK)
 _OF_ALL: Final = (PURGE, SURVEY)
+
+
+class Call(NamedTuple):
+    """One call of a webhook, as whoever signs it must know it."""
+
+    id: str  # of this message: the same when it is tried again
+    url: str
+    sent_s: int  # Unix seconds: what a signature tells as its time
+    is_forged: bool = False  # it is to be signed with a wrong key
+
+    def key(self, own: bytes) -> bytes:
+        """The key to sign with."""
+        return sha256(own).digest() if self.is_forged else own
 
 
 class JobDialect(Protocol):
@@ -35,11 +49,14 @@ class JobDialect(Protocol):
     def hook_url(self, ask: Ask) -> str:
         """Where the end of this job is to be told; "" when nobody asked."""
 
-    def hook_call(self, kept: Kept, now_ms: int) -> tuple[tuple[tuple[str, str], ...], bytes]:
+    def hook_call(self, kept: Kept, now_ms: int, call: Call) -> tuple[tuple[tuple[str, str], ...], bytes]:
         """Headers and body of the webhook that tells how the job of `kept` stands at that moment."""
 
     def produced(self, kept: Kept, now_ms: float) -> int:
         """How many items of its stream a job has made."""
+
+    def charge(self, kept: Kept, now_ms: float) -> Mapping[str, float]:
+        """What the provider charges for a job as it stands, by unit ("seconds", "images", "credits", "usd", …)."""
 
 
 def effect(dialect: object, operation: str | None) -> str | None:
@@ -73,6 +90,9 @@ class Desk:
             return replace(serving, job=job), met
         if does in _OF_ALL and known.ask is not None:
             return replace(serving, jobs=tuple(self._all(known))), ()
+        if does == LOOK and known.ask is not None:
+            found = (self.kept(known.provider.name, nonce) for nonce in known.ask.about)
+            return replace(serving, jobs=tuple(kept for kept in found if kept is not None)), ()
         return serving, ()
 
     def perform(
@@ -123,7 +143,7 @@ class Desk:
     def _all(self, known: Known) -> Iterable[Kept]:
         model = known.ask.model if known.ask else ""
         for nonce, held in self._shelf.of(known.provider.name):
-            if held.job is not None and held.known.ask is not None and held.known.ask.model == model:
+            if held.job is not None and held.known.ask is not None and model in ("", held.known.ask.model):
                 yield self._kept(held, nonce)
 
     def _purge(self, name: str, serving: Serving, now_ms: float) -> None:

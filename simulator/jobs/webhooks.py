@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from simulator import edge
 from simulator.jobs.courier import Courier, HttpCourier, Undelivered
-from simulator.jobs.desk import JobDialect
+from simulator.jobs.desk import Call, JobDialect
 from simulator.jobs.job import NEVER, Job, Plan, end_ms, look
 
 if TYPE_CHECKING:
@@ -174,12 +174,13 @@ class Webhooks:
     def _errand(self, provider: str, kept: Kept, job: Job, at_ms: int) -> Errand:
         dialect = self._dialect(provider, kept)
         told = replace(kept, serving=replace(kept.serving, job=_found(kept.serving.job or job)))
-        headers, body = dialect.hook_call(told, at_ms)
-        nonce = kept.serving.nonce
+        nonce, url = kept.serving.nonce, dialect.hook_url(kept.ask)
+        call = Call(f"{nonce}-{at_ms}", url, at_ms // 1000)
+        headers, body = dialect.hook_call(told, at_ms, call)
         if job.plan.hook.other_id:
             body = body.replace(nonce.encode(), f"{nonce[:-6]}000000".encode())
         rules = {**USUAL, **kept.profile.facts.get("webhook", {})}
-        return Errand(provider, nonce, job, dialect.hook_url(kept.ask), headers, body, rules)
+        return Errand(provider, nonce, job, url, headers, body, rules)
 
     # --- how ----------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from simulator.dialects.anthropic_problems import ORGANIZATION
+from simulator.dialects.anthropic.problems import ORGANIZATION
 from simulator.problem import Exceeded
 from simulator.quotas.headers import duration
 from simulator.quotas.limiter import DEFAULT_ORG

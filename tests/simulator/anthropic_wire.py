@@ -11,7 +11,7 @@ from simulator.answers import signatures
 from simulator.answers.answer import Answer, Block, Choice, Stop, Text, Usage
 from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
-from simulator.dialects.anthropic_messages import AnthropicMessages
+from simulator.dialects.anthropic.messages import AnthropicMessages
 from simulator.dialects.base import Profile, Serving
 from simulator.models import facts as models
 from simulator.problem import Problem, Refused

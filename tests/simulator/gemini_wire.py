@@ -13,7 +13,7 @@ from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
 from simulator.dialects import DIALECTS
 from simulator.dialects.base import Profile, Serving
-from simulator.dialects.gemini_generate import GeminiGenerate
+from simulator.dialects.gemini.generate import GeminiGenerate
 from simulator.models import facts as models
 from simulator.problem import Problem, Refused
 from simulator.rules import directives

@@ -11,7 +11,7 @@ from simulator.answers.answer import Answer
 from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
 from simulator.dialects.base import Profile, Serving
-from simulator.dialects.openai_chat import OpenAIChat
+from simulator.dialects.openai.chat import OpenAIChat
 from simulator.models import facts as models
 from simulator.problem import Problem, Refused
 from simulator.rules import directives

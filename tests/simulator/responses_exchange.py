@@ -12,7 +12,7 @@ from simulator.answers.answer import Answer
 from simulator.answers.compose import compose
 from simulator.ask import Ask, Request
 from simulator.dialects.base import Profile, Serving
-from simulator.dialects.openai_responses import OpenAIResponses
+from simulator.dialects.responses.operations import OpenAIResponses
 from simulator.models import facts as models
 from simulator.problem import Problem, Refused
 from simulator.rules import directives

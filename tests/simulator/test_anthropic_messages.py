@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulator.answers import tokens
 from simulator.answers.answer import Block, Native, Refusal, Stop, Text, Thinking, ToolCall, Usage
 from simulator.ask import Ask
-from simulator.dialects.anthropic_messages import PING
+from simulator.dialects.anthropic.messages import PING
 from simulator.dialects.base import Serving
 from simulator.problem import Problem
 from simulator.rules.directives import AnswerSpec

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.ask import Request, Turn
-from simulator.dialects.anthropic_problems import MAX_BODY_BYTES
+from simulator.dialects.anthropic.problems import MAX_BODY_BYTES
 from simulator.problem import Refused
 from tests.simulator.anthropic_wire import (
     CALL,

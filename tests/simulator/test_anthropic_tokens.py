@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.answers import tokens
-from simulator.dialects import anthropic_tokens
+from simulator.dialects.anthropic import tokens as anthropic_tokens
 from tests.simulator.anthropic_wire import FORCED, TOOL, answered, asked, body, message, text, turn, user
 
 

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from simulator.ask import Request
-from simulator.dialects import openai_errors, openai_problems
+from simulator.dialects.openai import errors, problems
 from simulator.problem import Problem, Refused
 from simulator.script import Script
 from tests.simulator.family import CHAT, FIRST, PLACES, Place, asked, raw, user
 
-STYLES = sorted(yaml.safe_load(openai_errors.FILE.read_text())["styles"])
+STYLES = sorted(yaml.safe_load(errors.FILE.read_text())["styles"])
 KEY = "sk-wrong-0123456789abcdef7890"
 
 
@@ -167,7 +167,7 @@ def test_those_without_an_envelope() -> None:
     assert list(told("mistral", "rate_limit")[1]) == ["object", "message", "type", "param", "code"]
     assert told("mistral", "authentication")[1] == {"detail": "Unauthorized"}
     assert list(told("cerebras", "rate_limit")[1]) == ["message", "type", "param", "code"]
-    older = openai_errors.refusal("vllm_older", Problem("invalid_request", "no"), FIRST["vllm"].serving())
+    older = errors.refusal("vllm_older", Problem("invalid_request", "no"), FIRST["vllm"].serving())
     error = {"object": "error", "message": "no", "type": "BadRequestError", "param": None, "code": 400}
     assert orjson.loads(older.data) == error
     status, body, _ = told("hyperbolic", "invalid_request", code="missing_required_parameter", param="messages")
@@ -207,16 +207,16 @@ def test_kimi_wants_its_thoughts_back() -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("kind", sorted(openai_problems.PROBLEMS))
+@pytest.mark.parametrize("kind", sorted(problems.PROBLEMS))
 def test_every_style_can_say_everything(style: str, kind: str) -> None:
     """No blank is left, a sentence asked for is told, and the retry hint stays."""
     serving = FIRST["deepseek"].serving()
     problem = Problem(kind, param="thing", headers=(("retry-after", "3"),))
-    status, data, headers = openai_errors.refusal(style, problem, serving)
+    status, data, headers = errors.refusal(style, problem, serving)
     assert status >= 400 or style == "minimax_older"
     assert b"{param}" not in data
     assert b"$" not in data
     assert ("retry-after", "3") in headers
-    bare = openai_errors.refusal(style, Problem("status", "told", status=418), serving)
+    bare = errors.refusal(style, Problem("status", "told", status=418), serving)
     assert (bare.status, b"told" in bare.data) == (200 if style == "minimax_older" else 418, True)
-    assert openai_errors.frame(style, problem, serving).endswith(b"\n\n")
+    assert errors.frame(style, problem, serving).endswith(b"\n\n")

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from simulator.clock import Clock
-from simulator.dialects.openai_images_request import Picture
-from simulator.dialects.openai_images_usage import image_tokens, picture_tokens
+from simulator.dialects.openai.images_request import Picture
+from simulator.dialects.openai.images_usage import image_tokens, picture_tokens
 from simulator.media.pictures import picture
 from tests.simulator.live import Live, Reply, request, running
 

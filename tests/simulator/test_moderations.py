@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator.dialects.openai_moderations_rules import PICTURED, WORDS
+from simulator.dialects.openai.moderations_rules import PICTURED, WORDS
 from tests.simulator.live import Live, Reply, request, running
 
 OMNI = "omni-moderation-latest"

@@ -11,7 +11,7 @@ import pytest
 
 from simulator.answers import tokens
 from simulator.clock import Clock
-from simulator.dialects.openai_audio_speech import MEDIA
+from simulator.dialects.openai.audio_speech import MEDIA
 from simulator.media.clips import clip
 from simulator.media.sound import FORMS, encoded
 from simulator.media.speech import heard, listened, speech

@@ -14,8 +14,10 @@ from jsonschema import Draft202012Validator
 from simulator import draws
 from simulator.answers.answer import NONCE_LENGTH
 from simulator.ask import Request
-from simulator.dialects import DIALECTS, openai_headers, openai_ids
+from simulator.dialects import DIALECTS
 from simulator.dialects.base import Serving
+from simulator.dialects.openai import headers as openai_headers
+from simulator.dialects.openai import ids as openai_ids
 from simulator.models import facts as models
 from simulator.script import Script
 from tests.simulator.openai_exchange import (

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.dialects import openai_forms
 from simulator.dialects.base import Profile
-from simulator.dialects.openai_ids import LETTERS
-from simulator.dialects.openai_templates import ABSENT, compiled
+from simulator.dialects.openai import forms
+from simulator.dialects.openai.ids import LETTERS
+from simulator.dialects.openai.templates import ABSENT, compiled
 from simulator.nonces import ALPHABETS, Nonces
 from tests.simulator.family import ROWS
 
@@ -50,9 +50,9 @@ def test_what_has_no_slot_stays_as_it_is(value: Any) -> None:
     assert compiled({"x": value})({}) == {"x": value}
 
 
-@pytest.mark.parametrize("name", openai_forms.names())
+@pytest.mark.parametrize("name", forms.names())
 def test_every_form_has_its_parts_and_spells_known_letters(name: str) -> None:
-    form, data = openai_forms.named(name), openai_forms.data(name)
+    form, data = forms.named(name), forms.data(name)
     assert {"whole", "choice", "message", "call", "call_opening", "call_piece", "usage"} <= form.templates.keys()
     assert {"text", "call", "finish"} <= form.deltas.keys() <= PARTS
     spelled = [*form.ids.values(), form.fingerprint or ""]
@@ -63,7 +63,7 @@ def test_every_form_has_its_parts_and_spells_known_letters(name: str) -> None:
 
 def test_a_form_that_is_none_is_told() -> None:
     with pytest.raises(ValueError, match=r"form 'morse': there is no morse.yaml among"):
-        openai_forms.named("morse")
+        forms.named("morse")
 
 
 def test_every_form_is_somebody_s() -> None:
@@ -72,10 +72,10 @@ def test_every_form_is_somebody_s() -> None:
     for row in ROWS.values():
         for mount in row.mounts:
             used |= {mount.facts.get("form", "openai"), *mount.facts.get("forms", {}).values()}
-    assert set(openai_forms.names()) == used
-    assert openai_forms.of(
-        Profile("x", "grok-2", "grok-2", {"form": "xai", "forms": {"grok-2*": "xai_grok2"}})
-    ).name == ("xai_grok2")
+    assert set(forms.names()) == used
+    assert forms.of(Profile("x", "grok-2", "grok-2", {"form": "xai", "forms": {"grok-2*": "xai_grok2"}})).name == (
+        "xai_grok2"
+    )
 
 
 @pytest.mark.parametrize(

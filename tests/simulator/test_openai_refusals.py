@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.ask import Request
-from simulator.dialects import openai_problems
-from simulator.dialects.openai_chat import masked
+from simulator.dialects.openai import problems
+from simulator.dialects.openai.chat import masked
 from simulator.problem import Problem, Refused
 from tests.simulator.openai_exchange import (
     DIALECT,
@@ -243,16 +243,16 @@ def test_a_masked_key_keeps_its_length_and_hides_its_middle(key: str) -> None:
     assert "".join(masked(key)[8:-4]).strip("*") == ""
 
 
-@pytest.mark.parametrize("kind", sorted(openai_problems.PROBLEMS))
+@pytest.mark.parametrize("kind", sorted(problems.PROBLEMS))
 def test_every_refusal_is_a_whole_reply(kind: str) -> None:
     """The front door indents by four and names its charset, the API by two; both have the same four keys."""
     script = DIALECT.error(Problem(kind, param="thing"), SERVING)
-    row = openai_problems.PROBLEMS[kind]
+    row = problems.PROBLEMS[kind]
     headers = dict(script.headers)
     text = payload(script).decode()
     assert script.status == row.status
     assert headers["x-request-id"].endswith(NONCE)
-    if kind in openai_problems.HTML:
+    if kind in problems.HTML:
         assert headers["content-type"] == "text/html; charset=UTF-8"
         assert text.startswith("<html>")
         return

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from PIL import Image
 
-from simulator.dialects.openai_vision import ASSUMED_PX, image_tokens, size
+from simulator.dialects.openai.vision import ASSUMED_PX, image_tokens, size
 from tests.simulator.openai_exchange import payload, replied
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.answers.answer import Usage
 from simulator.dialects.base import Serving
-from simulator.dialects.openai_chat import OpenAIChat
+from simulator.dialects.openai.chat import OpenAIChat
 from simulator.faults import FAULTS, Scene
 from simulator.faults.payloads import events as read_events
 from simulator.script import Frame, Script

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulator import providers
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
-from simulator.dialects.openai_headers import duration
+from simulator.dialects.openai.headers import duration
 from simulator.faults import Flawed
 from simulator.models import facts as models
 from simulator.problem import Exceeded

@@ -15,8 +15,9 @@ from openai.types.responses import Response
 
 from simulator import draws
 from simulator.answers.answer import NONCE_LENGTH
-from simulator.dialects import responses_ids, responses_native
 from simulator.dialects.base import Serving
+from simulator.dialects.responses import ids as responses_ids
+from simulator.dialects.responses import native
 from simulator.models import facts as models
 from tests.simulator.live import request, running
 from tests.simulator.responses_exchange import (
@@ -257,7 +258,7 @@ def test_refusals_and_custom_tools() -> None:
     assert isinstance(called["input"], str)
 
 
-@pytest.mark.parametrize("name", sorted(responses_native.NATIVES))
+@pytest.mark.parametrize("name", sorted(native.NATIVES))
 def test_every_built_in_tool_can_be_run(name: str) -> None:
     """Its items are of types that the official client knows; citations lie within the text."""
     include = ["web_search_call.action.sources", "file_search_call.results", "code_interpreter_call.outputs"]

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.ask import Request
-from simulator.dialects import responses_fields, responses_ids, responses_input, responses_native
+from simulator.dialects.responses import fields as responses_fields
+from simulator.dialects.responses import ids, native
+from simulator.dialects.responses import input as responses_input
 from simulator.problem import Problem, Refused
 from tests.simulator.responses_exchange import (
     BUILT_IN,
@@ -264,7 +266,7 @@ def test_other_refusals_are_those_of_chat(kind: str) -> None:
 
 def test_every_item_that_the_fleet_writes_is_taken_back() -> None:
     """The output of each built-in tool goes into the next request's input."""
-    for name in responses_native.NATIVES:
+    for name in native.NATIVES:
         script = replied(ask_for(f"Tea [[answer: native={name}]]", tools=BUILT_IN))
         back = items(USER, *said(script)["output"], USER)
         assert replied(back).status == 200, name
@@ -292,13 +294,13 @@ def test_bad_input_is_only_ever_refused(body: dict[str, Any]) -> None:
     assert script.status in (200, 400)
 
 
-@given(st.binary(max_size=40), st.text(max_size=60) | st.from_regex(responses_ids.RESPONSE, fullmatch=True))
+@given(st.binary(max_size=40), st.text(max_size=60) | st.from_regex(ids.RESPONSE, fullmatch=True))
 def test_bytes_and_ids_of_any_sort(body: bytes, response: str) -> None:
     sent = Request("POST", "/v1/responses", "", {"authorization": f"Bearer {KEY}"}, body)
     with pytest.raises(Refused):
         DIALECT.decode(sent, "generate")
     asked = Request("GET", "/v1/responses/x", response, {}, b"", {"id": response})
-    if responses_ids.RESPONSE.fullmatch(response):
+    if ids.RESPONSE.fullmatch(response):
         assert DIALECT.decode(asked, "retrieve").needs == response[-22:]
         return
     try:

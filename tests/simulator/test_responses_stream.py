@@ -13,8 +13,8 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from simulator.answers.answer import Stop
-from simulator.dialects import responses_problems
 from simulator.dialects.base import Serving
+from simulator.dialects.responses import problems
 from simulator.problem import Problem
 from tests.simulator import openai_exchange
 from tests.simulator.live import Live, request, running
@@ -239,7 +239,7 @@ def test_an_error_in_a_stream_is_nested_and_fails_the_response() -> None:
     assert after[1]["response"]["status"] == "failed"
     assert after[1]["response"]["error"]["message"] == after[0]["error"]["message"]
     for framed in ([], [b"data: {}"], [b'data: {"type":"response.created",\ndata: "sequence_number":0}']):
-        assert len(told(responses_problems.frames_after(framed, Problem("server_error")))) == 1
+        assert len(told(problems.frames_after(framed, Problem("server_error")))) == 1
 
 
 def test_time_is_told_anew_each_second() -> None:

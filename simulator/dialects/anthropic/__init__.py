@@ -1,0 +1,1 @@
+"""Anthropic's wire: messages, token counts and threads."""

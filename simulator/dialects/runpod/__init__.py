@@ -1,0 +1,1 @@
+"""RunPod's serverless wire, and what its workers do."""
