@@ -5,9 +5,10 @@ Source: api-reference#errors-rate-limits; the order: docs/decisions.md.
 
 from __future__ import annotations
 
-from gateway import body, estimate, pricing
+from typing import NamedTuple
+
+from gateway import body, pricing
 from gateway.accounts import Key
-from gateway.attempts import Call
 from gateway.errors import Header, InvalidRequest, NoAccess, NoCredit, TooManyRequests, UnknownModel, shown
 from gateway.ledger.book import HoldRecord
 from gateway.ledger.transfers import InsufficientCredits
@@ -23,7 +24,7 @@ PLACE = {
     "chat": "/v1/chat/completions",
     "messages": "/v1/messages",
     "images": "/v1/images/generations",
-    "videos": "/v1/videos/generations",
+    "videos": "/v1/video/generations",
     "audio": "/v1/audio/generations",
 }
 
@@ -61,17 +62,26 @@ def article(kind: str) -> str:
     return "an" if kind[:1] in "aeio" or kind == "llm" else "a"
 
 
-async def admit(services: Services, key: Key, call: Call) -> tuple[HoldRecord, Window]:
+class Fare(NamedTuple):
+    """What a call must be able to pay, and which hour it counts against."""
+
+    model: Model
+    limit_class: str  # of the limiter
+    bound_uc: int  # the most that it may cost, in microcredits
+    request_id: str
+    hold_ms: int  # how long the hold stands before it expires by itself
+
+
+async def admit(services: Services, key: Key, fare: Fare) -> tuple[HoldRecord, Window]:
     """Lets a call in: its hold, and what the limiter said. Raises NoAccess, NoCredit, TooManyRequests."""
-    await check_tier(services, key, call.model)
-    cls = call.wire.limit_class
-    window = await known_window(services, key, call, cls)
-    hold = await take_hold(services, key, call)
+    await check_tier(services, key, fare.model)
+    window = await known_window(services, key, fare)
+    hold = await take_hold(services, key, fare)
     if window is None:
-        window = count(services, key, cls)
+        window = count(services, key, fare.limit_class)
     if not window.admitted:
         await services.money.release(hold, "rate limit")
-        raise over_limit(window, cls)
+        raise over_limit(window, fare.limit_class)
     return hold, window
 
 
@@ -85,30 +95,23 @@ async def check_tier(services: Services, key: Key, model: Model) -> None:
         raise NoAccess(f"{model.id} needs a cumulative top-up of ${due:.2f}; yours is ${got:.2f}.")
 
 
-async def take_hold(services: Services, key: Key, call: Call) -> HoldRecord:
+async def take_hold(services: Services, key: Key, fare: Fare) -> HoldRecord:
     """Sets aside the most that the call may cost. Raises NoCredit."""
     try:
         return await services.money.hold(
             user_id=key.user_id,
-            amount_uc=bound_uc(call),
+            amount_uc=fare.bound_uc,
             minimum_uc=pricing.MINIMUM_BALANCE_UC,
-            request_id=call.exchange.request_id,
-            deadline_ms=services.clock.now_ms() + hold_ms(services),
+            request_id=fare.request_id,
+            deadline_ms=services.clock.now_ms() + fare.hold_ms,
         )
     except InsufficientCredits as error:
         raise no_credit(error.available_uc, error.needed_uc) from None
 
 
-def bound_uc(call: Call) -> int:
-    """The most that the call may cost, in microcredits."""
-    wanted = call.wanted
-    input_bound = wanted.prior_tokens + estimate.input_bound(call.raw, call.fields)
-    return pricing.hold_uc(call.model, input_bound, estimate.output_bound(wanted.limit, wanted.answers, call.model))
-
-
-def hold_ms(services: Services) -> int:
-    """How long a hold stands before it expires by itself."""
-    return round(services.config.total_timeout_s * 1000) + HOLD_SPARE_MS
+def hold_ms(longest_s: float) -> int:
+    """How long a hold stands before it expires by itself, for a call of at most so many seconds."""
+    return round(longest_s * 1000) + HOLD_SPARE_MS
 
 
 def no_credit(available_uc: int, needed_uc: int) -> NoCredit:
@@ -134,18 +137,19 @@ def remember(services: Services, whose: tuple[str, str], reset_s: int) -> None:
     services.exhausted[whose] = reset_s
 
 
-async def known_window(services: Services, key: Key, call: Call, cls: str) -> Window | None:
+async def known_window(services: Services, key: Key, fare: Fare) -> Window | None:
     """What the limiter says if the user's hour is known to be full; else None, to be asked later.
 
     So that a flood of refused requests writes nothing to the ledger. Raises NoCredit, TooManyRequests.
     """
+    cls = fare.limit_class
     if services.exhausted.get((key.user_id, cls), 0) <= services.clock.now_s():
         return None
     window = count(services, key, cls)
     if window.admitted:  # the limit was raised meanwhile
         return window
     available_uc = (await services.money.balance(key.user_id)).available_uc
-    needed_uc = max(bound_uc(call), pricing.MINIMUM_BALANCE_UC)
+    needed_uc = max(fare.bound_uc, pricing.MINIMUM_BALANCE_UC)
     if available_uc < needed_uc:
         raise no_credit(available_uc, needed_uc)
     raise over_limit(window, cls)

@@ -6,33 +6,30 @@ Order of the checks: key (401), body (400), tier (403), credit (402), limit (429
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from gateway import admission, billing, body, idempotency, pricing
+from gateway import admission, billing, body, estimate, pricing
 from gateway.accounts import Key
+from gateway.admission import Fare
 from gateway.attempts import Call
 from gateway.billing import Bill, Ending
 from gateway.errors import AllUpstreamsFailed, GatewayBug
 from gateway.exchange import Exchange, Stopped
 from gateway.ledger.book import HoldRecord
+from gateway.once import once
 from gateway.relay import Answer, StreamAnswer, WholeAnswer
 from gateway.services import Services
 from gateway.upstreams.reading import Whole
 from gateway.usage import UsageRow
 from gateway.wire import Wire
 
-REPLAYED = (b"idempotent-replayed", b"true")
-
 
 async def serve(services: Services, exchange: Exchange, wire: Wire) -> None:
     """Answers one call. Raises ClientError when it is not admitted."""
     key = services.key_of(exchange)
     call = await understand(services, exchange, wire)
-    repeat = idempotency.key_of(exchange.headers.get(b"idempotency-key"))
-    if repeat is None:
-        await answer(services, key, call)
-    else:
-        await answer_once(services, key, call, (key.user_id, repeat))
+    await once(services, exchange, key, call.raw, partial(answer, services, key, call))
 
 
 async def understand(services: Services, exchange: Exchange, wire: Wire) -> Call:
@@ -49,7 +46,7 @@ async def understand(services: Services, exchange: Exchange, wire: Wire) -> Call
 async def answer(services: Services, key: Key, call: Call) -> tuple[Ending, int]:
     """Admits, makes, settles and answers a call: how it ended, and what it was charged in microcredits."""
     exchange = call.exchange
-    hold, window = await admission.admit(services, key, call)
+    hold, window = await admission.admit(services, key, fare(services, call))
     exchange.extra_headers += admission.rate_headers(window)
     watch(services, exchange)
     try:
@@ -63,31 +60,19 @@ async def answer(services: Services, key: Key, call: Call) -> tuple[Ending, int]
     return ending, charged_uc
 
 
+def fare(services: Services, call: Call) -> Fare:
+    """The most that a call may cost, and which hour it counts against."""
+    wanted, model = call.wanted, call.model
+    input_bound = wanted.prior_tokens + estimate.input_bound(call.raw, call.fields)
+    bound_uc = pricing.hold_uc(model, input_bound, estimate.output_bound(wanted.limit, wanted.answers, model))
+    hold_ms = admission.hold_ms(services.config.total_timeout_s)
+    return Fare(model, call.wire.limit_class, bound_uc, call.exchange.request_id, hold_ms)
+
+
 def watch(services: Services, exchange: Exchange) -> None:
     """From now on the call's time is bounded, and a hang-up is noticed."""
     exchange.stop.after(services.config.total_timeout_s)
     exchange.watch()
-
-
-async def answer_once(services: Services, key: Key, call: Call, whose: idempotency.Whose) -> None:
-    """As `answer`, unless this key was answered before. Raises Conflict."""
-    exchange, replays = call.exchange, services.replays
-    print_ = idempotency.fingerprint(exchange.scope["path"], call.raw)
-    entry = replays.claim(whose, print_, exchange.request_id, services.clock.now_s())
-    if entry.answer is not None:
-        exchange.extra_headers.append(REPLAYED)
-        await exchange.respond(200, entry.answer, entry.content_type)
-        return
-    exchange.record = []
-    charged_uc, ending = 0, None
-    try:
-        ending, charged_uc = await answer(services, key, call)
-    finally:
-        whole = ending is not None and ending.status == "succeeded"
-        if whole or charged_uc:
-            replays.finish(whose, exchange.content_type, b"".join(exchange.record) if whole else None)
-        else:
-            replays.forget(whose)
 
 
 async def run(services: Services, call: Call, work: Answer) -> Ending:

@@ -196,10 +196,10 @@ def realtime_ignores_auth_setting() -> None:
         return STRANGER if exchange.scope["path"].endswith("/") else old(self, exchange)
 
     @around(admission, "take_hold")
-    async def take_hold(old: Any, services_: Services, key: Key, call: Any) -> Any:
+    async def take_hold(old: Any, services_: Services, key: Key, fare: Any) -> Any:
         if key is STRANGER:
             await services_.money.top_up(key.user_id, 10**12)
-        return await old(services_, key, call)
+        return await old(services_, key, fare)
 
 
 @mutant()
@@ -207,8 +207,8 @@ def balance_per_key() -> None:
     """Every key has a balance of its own: what another key of the user left is not there."""
 
     @around(admission, "take_hold")
-    async def take_hold(old: Any, services_: Services, key: Key, call: Any) -> Any:
+    async def take_hold(old: Any, services_: Services, key: Key, fare: Any) -> Any:
         first = services_.accounts.keys_of(key.user_id)[0]
         if key.id != first.id:
             raise admission.no_credit(0, pricing.MINIMUM_BALANCE_UC)
-        return await old(services_, key, call)
+        return await old(services_, key, fare)

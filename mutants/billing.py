@@ -138,7 +138,7 @@ def message_delta_second_usage_row() -> None:
     async def settle(old: Any, services: Services, key: Key, call: Call, hold: Any, ending: Ending) -> Any:
         bill, charged_uc = await old(services, key, call, hold, ending)
         if call.wire.name == "messages" and call.wanted.stream and bill.usage.output_tokens:
-            again = await admission.take_hold(services, key, call)
+            again = await admission.take_hold(services, key, llm.fare(services, call))
             output = Bill(Usage(0, bill.usage.output_tokens), estimated=False)
             row = llm.usage_row(key, call, ending, output)
             await services.money.settle(again, charge_uc=pricing.price_uc(call.model, output.usage), row=row)

@@ -95,15 +95,15 @@ def exhausted_token_still_usable() -> None:
     served: set[str] = set()
 
     @around(admission, "take_hold")
-    async def take_hold(old: Any, services: Any, key: Key, call: Any) -> Any:
+    async def take_hold(old: Any, services: Any, key: Key, fare: Any) -> Any:
         try:
-            hold = await old(services, key, call)
+            hold = await old(services, key, fare)
         except NoCredit:
             left_uc = (await services.money.balance(key.user_id)).available_uc
             if key.user_id not in served or not left_uc:
                 raise
-            lot = {"user_id": key.user_id, "amount_uc": min(left_uc, admission.bound_uc(call)), "minimum_uc": 0}
-            return await services.money.hold(**lot, request_id=call.exchange.request_id, deadline_ms=2**53)
+            lot = {"user_id": key.user_id, "amount_uc": min(left_uc, fare.bound_uc), "minimum_uc": 0}
+            return await services.money.hold(**lot, request_id=fare.request_id, deadline_ms=2**53)
         served.add(key.user_id)
         return hold
 
@@ -163,12 +163,12 @@ def check_then_hold_race() -> None:
     overdraw(lambda _book, _user_id: 10**15)
 
     @around(admission, "take_hold")
-    async def take_hold(old: Any, services: Any, key: Key, call: Any) -> Any:
+    async def take_hold(old: Any, services: Any, key: Key, fare: Any) -> Any:
         available_uc = (await services.money.balance(key.user_id)).available_uc
-        if available_uc < (due_uc := max(admission.bound_uc(call), pricing.MINIMUM_BALANCE_UC)):
+        if available_uc < (due_uc := max(fare.bound_uc, pricing.MINIMUM_BALANCE_UC)):
             raise admission.no_credit(available_uc, due_uc)
         await edge.sleep(0.02)
-        return await old(services, key, call)
+        return await old(services, key, fare)
 
 
 @mutant("GD-034")

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway import admission, attempts, edge, llm
 from gateway.accounts import Key
+from gateway.admission import Fare
 from gateway.attempts import Call
 from gateway.errors import AllUpstreamsFailed, GatewayError, InvalidRequest, TooManyRequests, render
 from gateway.exchange import EVENT_STREAM, Exchange
@@ -39,10 +40,10 @@ def count_by(name_of: Callable[[Key, Call], str]) -> None:
     """Requests are counted under another name than their user's."""
     calls: ContextVar[Call] = ContextVar("calls")
 
-    @around(admission, "admit")
-    async def admit(old: Any, services: Services, key: Key, call: Call) -> Any:
+    @around(llm, "fare")
+    def fare(old: Any, services: Services, call: Call) -> Any:
         calls.set(call)
-        return await old(services, key, call)
+        return old(services, call)
 
     @around(admission, "count")
     def count(old: Any, services: Services, key: Key, cls: str) -> Window:
@@ -155,12 +156,12 @@ def check_then_increment_race() -> None:
     """The count is read, and written back a moment later: what came meanwhile is forgotten."""
 
     @around(admission, "take_hold")
-    async def take_hold(old: Any, services: Services, key: Key, call: Call) -> Any:
-        hold = await old(services, key, call)
-        name, windows = (key.user_id, call.wire.limit_class), services.limiter._windows
+    async def take_hold(old: Any, services: Services, key: Key, fare: Fare) -> Any:
+        hold = await old(services, key, fare)
+        name, windows = (key.user_id, fare.limit_class), services.limiter._windows
         read = windows[name][1] if name in windows else 0
         await edge.sleep(0.02)
-        if name in windows and read < key.limits[call.wire.limit_class]:
+        if name in windows and read < key.limits[fare.limit_class]:
             windows[name][1] = read
         return hold
 
@@ -260,13 +261,13 @@ def limit_checked_before_balance() -> None:
     """Who has neither money nor quota left is told of the quota."""
 
     @around(admission, "admit")
-    async def admit(old: Any, services: Services, key: Key, call: Call) -> Any:
-        cls = call.wire.limit_class
+    async def admit(old: Any, services: Services, key: Key, fare: Fare) -> Any:
+        cls = fare.limit_class
         _, count = services.limiter._windows.get((key.user_id, cls), (0, 0))
         if count >= key.limits[cls]:
             full = services.limiter.admit(key.user_id, cls, key.limits[cls], services.clock.now_s())
             raise admission.over_limit(full, cls)
-        return await old(services, key, call)
+        return await old(services, key, fare)
 
 
 @mutant()

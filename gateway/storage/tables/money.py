@@ -1,73 +1,10 @@
-"""The tables, as SQLAlchemy Core data. A change here needs a migration beside it (a test compares the two)."""
+"""The ledger and the usage log that it pays."""
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, String, Table
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    text,
-)
-
-# An INTEGER PRIMARY KEY is SQLite's own row id: no second tree to keep.
-Id = BigInteger().with_variant(Integer, "sqlite")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _partial(name: str, *columns: Column[Any], where: str, unique: bool = False) -> None:
-    """An index on the rows where the condition holds; `for_dialect` makes the condition known."""
-    Index(name, *columns, unique=unique, info={"where": where})
-
-
-def for_dialect(name: str) -> None:
-    """Tells a dialect the conditions of the partial indexes. To name one up there would import it: 40 ms of a start."""
-    for table in metadata.tables.values():
-        for index in table.indexes:
-            if "where" in index.info:
-                index.dialect_options[name]["where"] = text(index.info["where"])
-
-
-users = Table(
-    "users",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String),
-    Column("email", String),
-    Column("limits", String, nullable=False),  # JSON: class -> requests an hour, where it differs from the default
-    Column("created_at_ms", BigInteger, nullable=False),
-)
-
-keys = Table(
-    "keys",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("user_id", String, ForeignKey("users.id"), nullable=False, index=True),
-    Column("name", String),
-    Column(
-        "digest", String, nullable=False, unique=True
-    ),  # SHA-256 of the secret, in hex; the secret itself is not kept
-    Column("status", String, CheckConstraint("status IN ('active', 'disabled')", name="status"), nullable=False),
-    Column("expires_at_s", BigInteger),
-    Column("created_at_ms", BigInteger, nullable=False),
-)
+from gateway.storage.tables.base import Id, metadata, partial
 
 accounts = Table(
     "accounts",
@@ -94,11 +31,11 @@ transfers = Table(
     Column("note", String),
 )
 # What a user bought or held; what closed those is found by `closes`.
-_partial("ix_transfers_openings", transfers.c.user_id, transfers.c.id, where="closes IS NULL")
-_partial("ix_transfers_closes", transfers.c.closes, where="closes IS NOT NULL")
+partial("ix_transfers_openings", transfers.c.user_id, transfers.c.id, where="closes IS NULL")
+partial("ix_transfers_closes", transfers.c.closes, where="closes IS NOT NULL")
 # How much a user ever bought decides the tier.
-_partial("ix_transfers_top_ups", transfers.c.user_id, transfers.c.amount_uc, where="kind = 'TOP_UP'")
-_partial(
+partial("ix_transfers_top_ups", transfers.c.user_id, transfers.c.amount_uc, where="kind = 'TOP_UP'")
+partial(
     "uq_transfers_idempotency",
     transfers.c.user_id,
     transfers.c.idempotency_key,

@@ -1,0 +1,41 @@
+"""A call under an `Idempotency-Key`: made once, and answered as often as it is sent. Source: docs/decisions.md."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from gateway import idempotency
+from gateway.accounts import Key
+from gateway.billing import Ending
+from gateway.exchange import Exchange
+from gateway.services import Services
+
+REPLAYED: Final = (b"idempotent-replayed", b"true")
+
+Answer = Callable[[], Awaitable[tuple[Ending, int]]]  # how the call ended, and what it was charged in microcredits
+
+
+async def once(services: Services, exchange: Exchange, key: Key, raw: bytes, answer: Answer) -> None:
+    """Answers a call, unless its key (if it has one) was answered before. Raises Conflict and what `answer` raises."""
+    repeat = idempotency.key_of(exchange.headers.get(b"idempotency-key"))
+    if repeat is None:
+        await answer()
+        return
+    whose, replays = (key.user_id, repeat), services.replays
+    print_ = idempotency.fingerprint(exchange.scope["path"], raw)
+    entry = replays.claim(whose, print_, exchange.request_id, services.clock.now_s())
+    if entry.answer is not None:
+        exchange.extra_headers.append(REPLAYED)
+        await exchange.respond(200, entry.answer, entry.content_type)
+        return
+    exchange.record = []
+    charged_uc, ending = 0, None
+    try:
+        ending, charged_uc = await answer()
+    finally:
+        whole = ending is not None and ending.status == "succeeded"
+        if whole or charged_uc:
+            replays.finish(whose, exchange.content_type, b"".join(exchange.record) if whole else None)
+        else:
+            replays.forget(whose)
