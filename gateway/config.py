@@ -16,7 +16,12 @@ import yaml
 
 DEFAULTS_FILE: Final = Path(__file__).parent / "gateway.yaml"
 ENVIRONMENT_PREFIX: Final = "WINDTUNNEL_GATEWAY_"
-DIALECTS: Final = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate")
+LLM_DIALECTS: Final = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate")
+MEDIA_DIALECTS: Final = (  # the modules of gateway/upstreams/media
+    *("openai_images", "gemini_images", "ark", "bfl", "xai", "fal", "replicate", "openai_videos"),
+    *("kling", "minimax", "dashscope", "veo", "vertex_veo", "vidu", "fish"),
+)
+DIALECTS: Final = (*LLM_DIALECTS, *MEDIA_DIALECTS, "runpod")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -57,6 +62,10 @@ class Config:
     idle_timeout_s: float = 60
     finish_grace_s: float = 5
     total_timeout_s: float = 600
+    image_timeout_s: float = 120
+    video_timeout_s: float = 300
+    audio_timeout_s: float = 120
+    poll_factor: float = 1
     connect_timeout_s: float = 5
     retries: int = 1
     backoff_ms: float = 250
@@ -65,6 +74,8 @@ class Config:
     breaker_cooldown_s: float = 30
     drain_s: float = 30
     max_body_bytes: int = 32 * 1024 * 1024
+    objects: str = "windtunnel-objects"
+    public_url: str | None = None
     test_clock: bool = False
     log_level: str = "warning"
 
@@ -77,7 +88,10 @@ class Config:
 
 
 POSITIVE: Final = frozenset(
-    {"keepalive_s", "first_byte_timeout_s", "idle_timeout_s", "total_timeout_s", "connect_timeout_s"}
+    {
+        *("keepalive_s", "first_byte_timeout_s", "idle_timeout_s", "total_timeout_s", "connect_timeout_s"),
+        *("image_timeout_s", "video_timeout_s", "audio_timeout_s"),
+    }
 )
 OPTIONS: Final = {option.name: str(option.type) for option in fields(Config)}
 ROW_OPTIONS: Final = {option.name for option in fields(Upstream)} - {"name", "dialects"} | {"dialect"}
@@ -229,6 +243,7 @@ def chain(pattern: str, names: Any, upstreams: Mapping[str, Upstream]) -> tuple[
     if len(set(names)) < len(names):
         raise ConfigError(f"{where}: an upstream is listed twice")
     spoken = Counter(dialect for name in names for dialect in upstreams[name].dialects)
-    if len(names) > 1 and any(all(spoken[dialect] == 1 for dialect in upstreams[name].dialects) for name in names):
+    words = [name for name in names if set(upstreams[name].dialects) & set(LLM_DIALECTS)]
+    if len(words) > 1 and any(all(spoken[dialect] == 1 for dialect in upstreams[name].dialects) for name in words):
         raise ConfigError(f"{where}: the upstreams speak different dialects")
     return tuple(names)

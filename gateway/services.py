@@ -13,6 +13,7 @@ from gateway.breaker import Breakers
 from gateway.chain import Policy
 from gateway.config import Config, Upstream
 from gateway.edge import Clock
+from gateway.errands import Errands
 from gateway.errors import Unauthenticated
 from gateway.exchange import Exchange
 from gateway.idempotency import Replays
@@ -21,6 +22,8 @@ from gateway.ledger.money import Money
 from gateway.limits import Limiter
 from gateway.log import Log
 from gateway.metrics import Metrics
+from gateway.objects.folder import Folder
+from gateway.objects.shelf import Objects
 from gateway.storage.store import Store
 from gateway.upstreams.transport import Transport
 
@@ -44,6 +47,8 @@ class Services:
     log: Log
     admin_token: str
     policy: Policy
+    objects: Objects
+    errands: Errands = field(default_factory=Errands)
     draining: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no message may hold
     chains: dict[str, dict[str, Upstream]] = field(default_factory=dict)  # by model, as looked up so far
@@ -115,7 +120,9 @@ class Services:
         }
 
     async def close(self) -> None:
-        """Closes connections and the database, in that order."""
+        """Ends errands, then closes connections and the database, in that order."""
+        await self.errands.close()
+        await self.objects.close()
         await self.transport.close()
         self.store.close()
 
@@ -129,6 +136,7 @@ def open_services(config: Config, store: Store, transport: Transport, admin_toke
         "limiter": Limiter(),
         "breakers": Breakers(config.breaker_failures, config.breaker_cooldown_s),
         "metrics": Metrics(),
+        "objects": Folder(config.objects, config.public_url),
         "log": Log(config.log_level, clock),
         "policy": Policy(config.retries, config.backoff_ms, config.retry_after_max_s),
     }

@@ -48,6 +48,8 @@ class UsageRow(NamedTuple):
     reasoning_tokens: int = 0
     estimated: bool = False
     attempts: int = 1
+    unit: str | None = None  # of what is not billed by tokens: "image", "second", "clip", "request" or "gpu_ms"
+    units: int = 0  # charged
 
 
 def storable(row: UsageRow) -> UsageRow:
@@ -57,7 +59,8 @@ def storable(row: UsageRow) -> UsageRow:
     """
     texts = "".join((row.request_id, row.key_id, row.endpoint, row.model, row.requested_model, row.upstream or ""))
     numbers = max(
-        row.input_tokens, row.output_tokens, row.cached_input_tokens, row.cache_write_tokens, row.reasoning_tokens
+        *(row.input_tokens, row.output_tokens, row.cached_input_tokens, row.cache_write_tokens, row.reasoning_tokens),
+        row.units,
     )
     if texts.isascii() and "\0" not in texts and len(texts) <= TEXT_MAX and numbers <= INTEGER_MAX:
         return row
@@ -164,6 +167,8 @@ def entry(row: Any) -> dict[str, Any]:
         "cacheWriteTokens": row["cache_write_tokens"],
         "outputTokens": row["output_tokens"],
         "reasoningTokens": row["reasoning_tokens"],
+        "unit": row["unit"],
+        "units": row["units"],
         "costUc": row["cost_uc"],
         "costCredits": credits(row["cost_uc"]),
         "estimated": bool(row["estimated"]),

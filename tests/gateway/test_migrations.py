@@ -23,7 +23,9 @@ def schema(engine: Engine) -> dict[str, str]:
     with engine.begin() as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
     signs = str.maketrans({sign: f" {sign} " for sign in "(),"})
-    return {name: " ".join(sorted(sql.translate(signs).replace(",", "").split())) for name, sql in rows}
+    return {
+        name: " ".join(sorted(sql.translate(signs).replace(",", "").replace('"', "").split())) for name, sql in rows
+    }
 
 
 def database(folder: Path, name: str) -> tuple[Engine, str]:

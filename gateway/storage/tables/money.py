@@ -83,6 +83,8 @@ usage_log = Table(
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("estimated", Boolean, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("unit", String),
+    Column("units", BigInteger, nullable=False),
     Column("cost_uc", BigInteger, CheckConstraint("cost_uc >= 0", name="cost"), nullable=False),
     Column("capped", Boolean, nullable=False),
     Index("ix_usage_log_user_id_created_at_ms", "user_id", "created_at_ms"),

@@ -1,0 +1,100 @@
+"""One order on its way along the chain: which vendor is asked next, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway import chain, edge
+from gateway.attempts import allows, failed
+from gateway.breaker import Breaker
+from gateway.chain import Failure, Step, Verdict
+from gateway.config import Upstream
+from gateway.errors import GatewayError
+from gateway.media.line import lead
+from gateway.media.order import Made
+from gateway.media.steps import Failed, Vendor
+from gateway.media.ticket import Ticket
+from gateway.upstreams.media import VENDORS
+
+if TYPE_CHECKING:
+    from gateway.services import Services
+
+
+class Work:
+    """The attempts at one order."""
+
+    def __init__(self, services: Services, ticket: Ticket, request_id: str) -> None:
+        self.services = services
+        self.ticket = ticket
+        self.order = replace(ticket.order, request_id=request_id)
+        self.targets = {
+            upstream.name: (upstream, vendor)
+            for upstream in services.chain_of(ticket.model.id).values()
+            if (vendor := vendor_of(upstream, ticket)) is not None
+        }
+        self.run = chain.Run([*self.targets], services.policy, partial(allows, services, ticket.model.id))
+        self.upstream: Upstream | None = None  # of the present attempt, or the last
+        self.breaker: Breaker | None = None  # of the present attempt, while it has no verdict
+        self.failure: Failure | None = None
+
+    async def made(self) -> Made | GatewayError:
+        """What the first vendor that succeeds has made, or the error of the last. Raises Stopped."""
+        step = self.run.first()
+        while step is not None:
+            if step.wait_s:
+                await edge.sleep(step.wait_s)
+            try:
+                made = await self.attempt(step)
+            except Failed as error:
+                self.failure = error.failure
+                self.lost(error.failure)
+                step = self.run.after(error.failure, edge.jitter())
+            else:
+                self.won()
+                return made
+        return failed(self.ticket.requested_model, self.failure, self.services.secrets)
+
+    async def attempt(self, step: Step) -> Made:
+        """One vendor's work. Raises Failed."""
+        services = self.services
+        upstream, vendor = self.targets[step.target]
+        self.upstream = upstream
+        self.breaker = services.breakers.of(upstream.name, self.ticket.model.id)
+        self.breaker.begin(services.clock.monotonic())
+        services.metrics.attempts[upstream.name] += 1
+        order = replace(self.order, model=upstream.model(self.ticket.model.id))
+        return await lead(services, vendor.make(order, upstream))
+
+    def won(self) -> None:
+        """The present attempt gave its answer."""
+        if self.breaker is not None:
+            self.breaker.succeed()
+            self.breaker = None
+
+    def lost(self, failure: Failure) -> None:
+        """The present attempt failed."""
+        breaker, self.breaker = self.breaker, None
+        if breaker is None:
+            return
+        if failure.verdict is Verdict.STOP:
+            breaker.succeed()
+        else:
+            self.services.metrics.failures[self.upstream.name if self.upstream else ""] += 1
+            breaker.fail(self.services.clock.monotonic(), failure.retry_after_s)
+
+    def abandon(self) -> None:
+        """Ends the present attempt without a verdict on its target."""
+        if self.breaker is not None:
+            self.breaker.give_up()
+            self.breaker = None
+
+
+def vendor_of(upstream: Upstream, ticket: Ticket) -> Vendor | None:
+    """The wire on which an upstream takes an order; None where it has none for it."""
+    for dialect in upstream.dialects:
+        vendor = VENDORS.get(dialect)
+        if vendor is not None and ticket.order.kind in vendor.kinds:
+            return vendor
+    return None

@@ -1,0 +1,1 @@
+"""Files that the gateway keeps: what was made for its callers, and what they uploaded."""
