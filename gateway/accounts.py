@@ -53,6 +53,12 @@ class Key:
     expires_at_s: int | None
     limits: Mapping[str, int]
     created_at_ms: int
+    org_id: str | None = None  # whose key it is, where it is not its user's own
+
+    @property
+    def payer_id(self) -> str:
+        """Whose account in the ledger pays, and whose usage log tells."""
+        return self.org_id or self.user_id
 
     def usable(self, now_s: int) -> bool:
         """Active and not expired."""

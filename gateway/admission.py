@@ -89,7 +89,7 @@ async def check_tier(services: Services, key: Key, model: Model) -> None:
     """Raises NoAccess unless the user's cumulative top-up unlocks the model."""
     if not model.min_top_up_uc:
         return
-    balance = await services.money.balance(key.user_id)
+    balance = await services.money.balance(key.payer_id)
     if balance.topped_up_uc < model.min_top_up_uc:
         due, got = model.min_top_up_uc / UC_PER_USD, balance.topped_up_uc / UC_PER_USD
         raise NoAccess(f"{model.id} needs a cumulative top-up of ${due:.2f}; yours is ${got:.2f}.")
@@ -99,7 +99,7 @@ async def take_hold(services: Services, key: Key, fare: Fare) -> HoldRecord:
     """Sets aside the most that the call may cost. Raises NoCredit."""
     try:
         return await services.money.hold(
-            user_id=key.user_id,
+            user_id=key.payer_id,
             amount_uc=fare.bound_uc,
             minimum_uc=pricing.MINIMUM_BALANCE_UC,
             request_id=fare.request_id,
@@ -148,7 +148,7 @@ async def known_window(services: Services, key: Key, fare: Fare) -> Window | Non
     window = count(services, key, cls)
     if window.admitted:  # the limit was raised meanwhile
         return window
-    available_uc = (await services.money.balance(key.user_id)).available_uc
+    available_uc = (await services.money.balance(key.payer_id)).available_uc
     needed_uc = max(fare.bound_uc, pricing.MINIMUM_BALANCE_UC)
     if available_uc < needed_uc:
         raise no_credit(available_uc, needed_uc)

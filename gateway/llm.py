@@ -113,7 +113,7 @@ def usage_row(key: Key, call: Call, ending: Ending, bill: Bill) -> UsageRow:
     exchange, usage = call.exchange, bill.usage
     return UsageRow(
         request_id=exchange.request_id,
-        user_id=key.user_id,
+        user_id=key.payer_id,
         key_id=key.id,
         created_at_ms=exchange.created_at_ms,
         endpoint=call.wire.endpoint,

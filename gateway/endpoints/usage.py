@@ -40,7 +40,7 @@ def routes(services: Services) -> list[Route]:
 
     async def api_usage(request: Request) -> Response:
         key = services.authenticate(request)
-        query = parse(request.query_params, key.user_id, services.clock.now_ms())
+        query = parse(request.query_params, key.payer_id, services.clock.now_ms())
         return reply(await services.store.read(lambda connection: report(connection, query)))
 
     return [Route(path, api_usage, methods=["GET"]) for path in PATHS]

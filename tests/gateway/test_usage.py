@@ -137,6 +137,8 @@ def test_an_entry_has_every_documented_member(log: Path) -> None:
         "cacheWriteTokens": 0,
         "outputTokens": 20,
         "reasoningTokens": 0,
+        "unit": None,
+        "units": 0,
         "costUc": 7,
         "costCredits": "0.000007",
         "estimated": False,
