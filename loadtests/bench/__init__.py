@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds, each with a turn for every figure")
     parser.add_argument("--window", type=float, default=WINDOW_S, metavar="S", help="seconds of a turn")
     parser.add_argument("--streams", type=int, default=lateness.STREAMS, help="paced streams for the lateness; 0: none")
-    parser.add_argument("--no-peers", action="store_true", help="do not install and measure other simulators (npm)")
+    parser.add_argument("--no-peers", action="store_true", help="do not install and measure others (npm, PyPI)")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(argv)
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def against(self) -> list[Against]:
-        """The fleet against its peers."""
+        """Ours against the peers."""
         return against(self.rates)
 
     @property
@@ -136,12 +136,12 @@ def text(run: Run) -> str:
 
 
 def _against_lines(run: Run) -> list[str]:
-    """The fleet against its peers, and who could not be measured."""
-    lines = [
-        f"  {one.wire:<10}{one.mode:<6}{one.ratio:>6.1f}   >= {one.target:<4g} {'ok' if one.reached else 'MISSED'}"
-        for one in run.against
-    ]
-    told = ["", f"Fleet against {rates.PEER}: answers a second (json), events a second (sse)", *lines] if lines else []
+    """Ours against the peers, and who could not be measured."""
+    lines = []
+    for one in run.against:
+        due = "" if one.target is None else f">= {one.target:<4g} {'ok' if one.reached else 'MISSED'}"
+        lines.append(f"  {one.ours:<9}{one.peer:<9}{one.wire:<11}{one.mode:<6}{one.ratio:>6.1f}   {due}".rstrip())
+    told = ["", "Ours against others: answers a second (json), events a second (sse)", *lines] if lines else []
     return [*told, *(line for peer, why in run.missing.items() for line in ("", f"{peer} was not measured: {why}"))]
 
 

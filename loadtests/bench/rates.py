@@ -14,8 +14,16 @@ from loadtests.bench.wires import WIRES
 CONNECTIONS = {"json": 32, "sse": 16}
 TARGETS = {("json", "fleet"): 0.7, ("sse", "fleet"): 3.0, ("json", "gateway"): 0.10}
 FEW_EVENTS = {"gemini": 2.0}  # of a stream to bare, on a wire whose events are large: there is less to join
-PEER = "aimock"
-PEER_TARGETS = {"json": 2.0, "sse": 3.0}  # the fleet's answers a second, or events a second, for each of the peer's
+PEER_TARGETS: Mapping[
+    tuple[str, str], tuple[str, float | None]
+] = {  # (peer, mode) -> (who of ours, how many times as fast)
+    ("aimock", "json"): ("fleet", 2.0),
+    ("aimock", "sse"): ("fleet", 3.0),
+    ("portkey", "json"): ("gateway", 2.5),
+    ("portkey", "sse"): ("gateway", None),
+    ("litellm", "json"): ("gateway", 30.0),
+    ("litellm", "sse"): ("gateway", None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +96,30 @@ def per_cpu_s(tally: Tally) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """The fleet against a peer on one wire: how many answers, or events, for each of the peer's."""
+    """One of ours against a peer on one wire: how many answers, or events of streams, for each of the peer's."""
 
     wire: str
     mode: str
+    ours: str
     peer: str
     ratio: float
-    target: float
+    target: float | None
 
     @property
     def reached(self) -> bool:
-        return self.ratio >= self.target
+        return self.target is None or self.ratio >= self.target
 
 
-def against(measured: Sequence[Rate], peer: str = PEER) -> list[Against]:
-    """The fleet against a peer, where both were measured: JSON by answers a second, streams by events a second."""
+def against(measured: Sequence[Rate]) -> list[Against]:
+    """Ours against every peer that was measured: JSON by answers a second, streams by events a second."""
     by_cell = {rate.cell: rate for rate in measured}
     found = []
     for rate in measured:
-        theirs = by_cell.get(Cell(rate.cell.wire, rate.cell.mode, peer))
-        if rate.cell.subject != "fleet" or theirs is None:
+        wire, mode, peer = rate.cell.wire, rate.cell.mode, rate.cell.subject
+        if (peer, mode) not in PEER_TARGETS:
             continue
-        ours, due = (rate.events_s, theirs.events_s) if rate.cell.mode == "sse" else (rate.answers_s, theirs.answers_s)
-        found.append(Against(rate.cell.wire, rate.cell.mode, peer, ours / due, PEER_TARGETS[rate.cell.mode]))
+        name, due = PEER_TARGETS[peer, mode]
+        own = by_cell[Cell(wire, mode, name)]
+        ratio = own.events_s / rate.events_s if mode == "sse" else own.answers_s / rate.answers_s
+        found.append(Against(wire, mode, name, peer, ratio, due))
     return found

@@ -14,19 +14,15 @@ from urllib import request as urllib_request
 from loadtests import processes
 from loadtests.bench import peers
 from loadtests.bench.client import Shot
-from loadtests.bench.wires import ANSWER_TOKENS, WIRES, Wire
+from loadtests.bench.peers import PEERS, Peer
+from loadtests.bench.wires import WIRES, Wire
 from loadtests.errors import Unmeasurable
 from loadtests.ledger import Gateway
 from loadtests.processes import Server
 
 MODES = ("json", "sse")
-SUBJECTS = (
-    "bare",
-    "fleet",
-    "fleet-new",
-    "gateway",
-    "aimock",
-)  # fleet-new: no two requests alike, so none is ready-made
+OURS = ("bare", "fleet", "fleet-new", "gateway")  # fleet-new: no two requests alike, so none is ready-made
+SUBJECTS = (*OURS, *(peer.name for peer in PEERS))
 FUNDS_UC = 10**15
 HOURLY_LIMIT = 10**9
 
@@ -92,14 +88,8 @@ def questions(folder: Path, with_peers: bool = True) -> Iterator[Prepared]:
             for mode in MODES:
                 _prepare(door, mode, prepared.questions, replies)
         if with_peers:
-            peer = started.enter_context(peers.aimock(folder, "word " * ANSWER_TOKENS))
-            if isinstance(peer, str):
-                prepared.missing["aimock"] = peer
-            else:
-                for wire in WIRES.values():
-                    door = Door("aimock", wire, peer.told["base_url"], wire.headers("any"), peer)
-                    for mode in MODES:
-                        _prepare(door, mode, prepared.questions, {})
+            for peer in PEERS:
+                _prepare_peer(peer, folder, fleet, started, prepared)
         yardstick = started.enter_context(bare(folder, replies))
         for wire, mode in product(WIRES.values(), MODES):
             url = f"{yardstick.told['base_url']}/{wire.name}/{mode}"
@@ -107,6 +97,21 @@ def questions(folder: Path, with_peers: bool = True) -> Iterator[Prepared]:
             events = prepared.questions[Cell(wire.name, mode, "fleet")].events
             prepared.questions[Cell(wire.name, mode, "bare")] = Question(shot, events, yardstick)
         yield prepared
+
+
+def _prepare_peer(peer: Peer, folder: Path, fleet: Server, started: ExitStack, prepared: Prepared) -> None:
+    """Start a peer, in front of the fleet if it is a gateway, and ask it once; or note why it is missing."""
+    providers = fleet.told["fleet"]["providers"]
+    server = started.enter_context(peers.started(peer, folder, providers))
+    if isinstance(server, str):
+        prepared.missing[peer.name] = server
+        return
+    for wire, mode in product((WIRES[name] for name in peer.wires), MODES):
+        door = Door(peer.name, wire, server.told["base_url"], peer.headers(wire, providers), server)
+        try:
+            _prepare(door, mode, prepared.questions, {})
+        except (OSError, Unmeasurable) as error:
+            prepared.missing[f"{peer.name}, {wire.name} {mode}"] = str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,15 @@ WIRES: Final[Mapping[str, Wire]] = {
             more_headers={"anthropic-version": ANTHROPIC_VERSION},
         ),
         Wire(
-            "responses", "openai", "gpt-5.5", "/v1/responses", "/v1/responses", "Authorization", "Bearer ", _responses
+            "responses",
+            "openai",
+            "gpt-5.5",
+            "/v1/responses",
+            "/v1/responses",
+            "Authorization",
+            "Bearer ",
+            _responses,
+            gateway="openai /responses",
         ),
         Wire(
             "gemini",

@@ -171,7 +171,7 @@ def test_the_report_says_what_was_due() -> None:
 def test_the_fleet_is_held_to_its_peers_by_answers_and_by_events() -> None:
     run = Run(FIGURES, [LATE], {})
     assert [(one.mode, one.ratio, one.reached) for one in run.against] == [("json", 1.5, False), ("sse", 4.5, True)]
-    assert "chat      json     1.5   >= 2    MISSED" in text(run)
+    assert "fleet    aimock   chat       json     1.5   >= 2    MISSED" in text(run)
     assert not run.reached
 
 
