@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from gateway.storage.tables import for_dialect, metadata
 
-HEAD = "0002"  # the newest revision in migrations/versions
+HEAD = "0008"  # the newest revision in migrations/versions
 VERSION_TABLE = (  # as Alembic makes it
     "CREATE TABLE alembic_version "
     "(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

@@ -7,7 +7,7 @@ per token and every listed price is exact.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -39,6 +39,7 @@ class Model:
     unit_uc: int = 0  # for one unit
     max_output_tokens: int = 0  # what a hold assumes when the caller sets no limit; LLMs only
     min_top_up_uc: int = 0  # cumulative top-up that unlocks the model
+    size_uc: Mapping[str, int] = field(default_factory=dict)  # for one unit of a larger size: "2K", "4K"
 
 
 def whole_uc(usd: str, per: int, where: str) -> int:
@@ -67,14 +68,15 @@ def read_model(row: Mapping[str, Any], group: Mapping[str, Any]) -> Model:
         unit=row.get("unit"),
         max_output_tokens=facts.get("max_output_tokens", 0),
         min_top_up_uc=whole_uc(facts.get("min_top_up_usd", "0"), 1, row["id"]),
+        size_uc={size: whole_uc(usd, 1, row["id"]) for size, usd in row.get("usd_of_size", {}).items()},
         **prices,
     )
 
 
 @cache
-def _file() -> Mapping[str, Any]:
+def _file(name: str = "models.yaml") -> Mapping[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    data: Mapping[str, Any] = yaml.load((Path(__file__).parent / "models.yaml").read_bytes(), Loader=loader)
+    data: Mapping[str, Any] = yaml.load((Path(__file__).parent / name).read_bytes(), Loader=loader)
     return data
 
 
@@ -96,3 +98,20 @@ ALIASES: Final[Mapping[str, str]] = dict(_file()["aliases"])
 def find(name: str) -> Model | None:
     """The model that a name or an alias stands for."""
     return MODELS.get(ALIASES.get(name, name))
+
+
+def read_intents() -> dict[str, tuple[str, ...]]:
+    """What may be asked for in place of a model: the ids of the models that qualify."""
+    intents: dict[str, tuple[str, ...]] = {}
+    for name, ids in _file("intents.yaml")["intents"].items():
+        unknown = [ident for ident in ids if ident not in MODELS]
+        if unknown:
+            raise CatalogueError(f"intent {name}: {', '.join(unknown)} is no model")
+        intents[name] = tuple(ids)
+    return intents
+
+
+def cheapest(intent: str) -> Model | None:
+    """The cheapest model that qualifies for an intent, on a tie the first; None where there is no such intent."""
+    ids = read_intents().get(intent)
+    return None if ids is None else min((MODELS[ident] for ident in ids), key=lambda model: model.unit_uc)

@@ -11,6 +11,7 @@ from suites.requirement import MODES, over, requirement
 
 CHAT = [model for model in MODELS.values() if "chat" in model.endpoints]
 MESSAGES = [model for model in MODELS.values() if "messages" in model.endpoints]
+OLDER = [name for name, ident in ALIASES.items() if "messages" in MODELS[ident].endpoints]
 MEDIA = [next(m for m in MODELS.values() if m.kind == kind) for kind in ("image", "video", "audio")]
 TIERED = [model for model in CHAT + MESSAGES if model.min_top_up_uc]
 STRANGE = {
@@ -64,7 +65,7 @@ async def test_chat_model(case: Case, model: Model, stream: bool) -> None:
 
 
 @requirement("MOD-003")
-@over(name=(*(m.id for m in MESSAGES), *ALIASES), stream=MODES)
+@over(name=(*(m.id for m in MESSAGES), *OLDER), stream=MODES)
 async def test_messages_model(case: Case, name: str, stream: bool) -> None:
     """Each model and alias of the list."""
     await served_and_charged(case, "messages", name, stream)
