@@ -5,7 +5,7 @@ Source: api-reference#errors-rate-limits; the order: docs/decisions.md.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gateway import body, pricing
 from gateway.accounts import Key
@@ -34,7 +34,19 @@ def available_models() -> list[str]:
     return list(catalogue.MODELS)
 
 
-def find_model(name: str, wire: Wire) -> Model:
+class Place(Protocol):
+    """An endpoint, as far as its models go."""
+
+    @property
+    def name(self) -> str:
+        """Of the catalogue's endpoints."""
+
+    @property
+    def endpoint(self) -> str:
+        """The documented path."""
+
+
+def find_model(name: str, wire: Place) -> Model:
     """The model (or what the alias stands for), which must belong to this wire. Raises UnknownModel, InvalidRequest."""
     model = catalogue.find(name) if len(name) <= body.MODEL_LENGTH_MAX else None
     if model is None:

@@ -19,6 +19,7 @@ from gateway.endpoints import (
     gemini,
     gemini_errors,
     health,
+    images,
     messages,
     models,
     responses,
@@ -40,6 +41,8 @@ OPENAI: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/responses": {"POST": responses.create},
     "/responses/input_tokens": {"POST": responses.count_tokens},
     "/gemini": {"POST": gemini.create},
+    "/images/generations": {"POST": images.create},
+    "/images/generate": {"POST": images.create},
 }
 ANTHROPIC: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/messages": {"POST": messages.create},

@@ -86,6 +86,7 @@ class Vendor(Protocol):
 
     dialect: ClassVar[str]  # as upstreams of the configuration name it
     kinds: ClassVar[frozenset[Kind]]
+    most_at_once: ClassVar[int]  # pictures that one order of this wire can be for; more are ordered side by side
 
     def make(self, order: Order, upstream: Upstream) -> Steps:
         """Leads the vendor through an order."""

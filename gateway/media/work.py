@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway import chain, edge
 from gateway.attempts import allows, failed
@@ -13,7 +15,7 @@ from gateway.chain import Failure, Step, Verdict
 from gateway.config import Upstream
 from gateway.errors import GatewayError
 from gateway.media.line import lead
-from gateway.media.order import Made
+from gateway.media.order import Made, Order
 from gateway.media.steps import Failed, Vendor
 from gateway.media.ticket import Ticket
 from gateway.upstreams.media import VENDORS
@@ -65,7 +67,8 @@ class Work:
         self.breaker.begin(services.clock.monotonic())
         services.metrics.attempts[upstream.name] += 1
         order = replace(self.order, model=upstream.model(self.ticket.model.id))
-        return await lead(services, vendor.make(order, upstream))
+        parts = [lead(services, vendor.make(part, upstream)) for part in parted(order, vendor.most_at_once)]
+        return await parts[0] if len(parts) == 1 else joined(await together(parts))
 
     def won(self) -> None:
         """The present attempt gave its answer."""
@@ -89,6 +92,36 @@ class Work:
         if self.breaker is not None:
             self.breaker.give_up()
             self.breaker = None
+
+
+def parted(order: Order, most: int) -> list[Order]:
+    """An order as several, none of them for more pictures than the vendor makes at once."""
+    whole, rest = divmod(order.count, most)
+    return [replace(order, count=count) for count in (*[most] * whole, *([rest] if rest else []))]
+
+
+async def together(parts: Sequence[Coroutine[Any, Any, Made]]) -> list[Made | Failure]:
+    """What came of orders that were made side by side. When one is cut short, all are."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(outcome(part)) for part in parts]
+    return [task.result() for task in tasks]
+
+
+async def outcome(part: Coroutine[Any, Any, Made]) -> Made | Failure:
+    """What came of one order."""
+    try:
+        return await part
+    except Failed as error:
+        return error.failure
+
+
+def joined(outcomes: Sequence[Made | Failure]) -> Made:
+    """All that was made. Raises Failed when nothing was: with the failure that bears most hope."""
+    made = [one for one in outcomes if isinstance(one, Made)]
+    failures = [one for one in outcomes if isinstance(one, Failure)]
+    if not made:
+        raise Failed(min(failures, key=lambda failure: [*Verdict].index(failure.verdict)))
+    return replace(made[0], items=[item for one in made for item in one.items])
 
 
 def vendor_of(upstream: Upstream, ticket: Ticket) -> Vendor | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.media.steps import Vendor
+from gateway.upstreams.media.openai_images import OpenAIImages
 
-_ALL: Final[tuple[Vendor, ...]] = ()
+_ALL: Final[tuple[Vendor, ...]] = (OpenAIImages(),)
 VENDORS: Final[Mapping[str, Vendor]] = {vendor.dialect: vendor for vendor in _ALL}
