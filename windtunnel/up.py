@@ -150,6 +150,14 @@ def print_stack(stack: Stack, console: Console) -> None:
         ("Fleet", f"{stack.fleet['base_url']}/PROVIDER   ({len(stack.fleet['providers'])} providers)"),
         ("Fleet control", f"{stack.fleet['control_url']}   (/providers lists them with their keys)"),
     ]
+    neighbours = stack.fleet["neighbours"]
+    rows += [
+        ("OpenID Connect", ", ".join(neighbours["oidc"])),
+        ("SAML", ", ".join(neighbours["saml"])),
+        ("Webhooks", f"{neighbours['hooks']}   (any path below; /received lists what came)"),
+    ]
+    if stack.fleet["smtp"] is not None:
+        rows.append(("Mail", "smtp://{host}:{port}   (/mails lists what came)".format(**stack.fleet["smtp"])))
     console.print(Text("Windtunnel is up", style="bold green"))
     console.print()
     for name, value in rows:

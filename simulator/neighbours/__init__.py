@@ -1,0 +1,1 @@
+"""What a gateway meets besides providers: mail, identity providers (OpenID Connect, SAML), webhook receivers."""
