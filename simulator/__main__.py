@@ -39,11 +39,13 @@ class Options:
     time_scale: float
     latency: str
     redis: str
+    smtp_port: int | None  # None: no mail server
 
     def arguments(self) -> list[str]:
         """The same as a command line."""
         words = ["--config", self.config, "--seed", str(self.seed), "--clock", self.mode, "--latency", self.latency]
         words += ["--time-scale", repr(self.time_scale), "--redis", self.redis]
+        words += ["--no-smtp"] if self.smtp_port is None else ["--smtp-port", str(self.smtp_port)]
         for name, paths in (("--scenario", self.scenarios), ("--fixtures", self.fixtures)):
             for path in paths:
                 words += [name, str(path)]
@@ -89,6 +91,10 @@ def fail(message: str, code: int = USAGE_ERROR) -> NoReturn:
     "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes; above 1 needs Redis."
 )
 @click.option("--redis", default=REDIS, show_default=True, metavar="URL", help="What several workers share.")
+@click.option(
+    "--smtp-port", default=0, show_default=True, type=click.IntRange(0, 65535), help="Of the mail server; 0 is any."
+)
+@click.option("--no-smtp", is_flag=True, help="No mail server.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON on stdout once ready.")
 @click.option("--worker", "place", hidden=True, type=Place.read, help="Which of several workers this process is.")
 def fleet(
@@ -103,11 +109,14 @@ def fleet(
     latency: str,
     workers: int,
     redis: str,
+    smtp_port: int,
+    no_smtp: bool,
     as_json: bool,
     place: Place | None,
 ) -> None:
     """Play the fake provider fleet until interrupted."""
-    options = Options(config_path, scenario_paths, fixture_paths, seed, mode, time_scale, latency, redis)
+    mail = None if no_smtp else smtp_port
+    options = Options(config_path, scenario_paths, fixture_paths, seed, mode, time_scale, latency, redis, mail)
     try:
         if place is not None:
             _worker(options, place)
@@ -131,6 +140,7 @@ def _one(options: Options, host: str, port: int, as_json: bool) -> None:
     clock = Clock(options.mode, options.time_scale)
     outage = _outage(options)
     runtime = _runtime(options, clock, bind(host, port))
+    _open_mail(runtime, options)
     told = {"fleet": runtime.describe()}
     tame_collector()
     with asyncio.Runner(loop_factory=runtime.loop_factory()) as runner:
@@ -139,11 +149,14 @@ def _one(options: Options, host: str, port: int, as_json: bool) -> None:
 
 def _worker(options: Options, place: Place) -> None:
     """One of the processes of a fleet."""
+    from simulator.workers.keeper import KEEPER
     from simulator.workers.worker import Worker
 
     clock = Clock(options.mode, options.time_scale, start_ms=place.start_ms, zero_s=place.zero_s)
     outage = _outage(options)
     runtime = _runtime(options, clock, place.socket())
+    if place.role.worker == KEEPER:
+        _open_mail(runtime, options)
     told = {"fleet": runtime.describe()}
     tame_collector()
 
@@ -183,6 +196,18 @@ def _runtime(options: Options, clock: Clock, sock: Any) -> Runtime:
     return runtime
 
 
+def _open_mail(runtime: Runtime, options: Options) -> None:
+    """Bind the mail server beside the fleet. Raises ValueError when its port cannot be had."""
+    if options.smtp_port is None:
+        return
+    host = runtime.sock.getsockname()[0]
+    try:
+        runtime.use_mail(bind(host, options.smtp_port))
+    except OSError as error:
+        why = error.strerror or error
+        raise ValueError(f"cannot take mail on {host}:{options.smtp_port} (--smtp-port): {why}") from None
+
+
 def _outage(options: Options) -> scenario.Scenario | None:
     if not options.scenarios:
         return None
@@ -212,6 +237,10 @@ def _greet(told: dict[str, Any]) -> None:
     for name, row in told["providers"].items():
         click.echo(f"  {name:<18} {row['region']:<11} {row['base_url']}  key {row['key']}", err=True)
         click.echo(f"  {'':<18} {', '.join(row['dialects'])}", err=True)
+    for name, where in told["neighbours"].items():
+        click.echo(f"  {name:<18} {where if isinstance(where, str) else ', '.join(where)}", err=True)
+    if told["smtp"] is not None:
+        click.echo(f"  {'smtp':<18} {told['smtp']['host']}:{told['smtp']['port']}", err=True)
     click.echo("Ctrl-C ends it.", err=True)
 
 

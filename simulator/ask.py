@@ -69,6 +69,7 @@ class Ask(NamedTuple):
     fresh: bool = False  # the reply depends on the attempt, or takes its time: it is never served ready-made
     needs: str = ""  # the nonce of an earlier reply that this request is about
     about: tuple[str, ...] = ()  # the nonces of jobs that it asks for, where none of them need be found (desk.LOOK)
+    among: bool = False  # whether the job it submits may begin depends on those there are (desk.BEGIN)
     site: str = ""  # where links in the reply begin: the site of the request, and the root of the dialect there
 
     @property

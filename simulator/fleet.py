@@ -21,6 +21,8 @@ from simulator.faults import Fault, Scene
 from simulator.faults.streams import body_length
 from simulator.fixtures.fixture import Fixtures
 from simulator.head import date_line, whole
+from simulator.jobs import accounts
+from simulator.jobs.bills import downloads
 from simulator.jobs.desk import AGAIN, Desk, effect
 from simulator.journal import Headers, Outcome
 from simulator.judge import Fate, Judge, Passage
@@ -29,7 +31,9 @@ from simulator.nonces import ALPHABETS, Nonces
 from simulator.problem import Problem, Refused
 from simulator.providers import Mount, Provider
 from simulator.quotas import headers as quota_headers
-from simulator.quotas.doors import Doors
+from simulator.quotas.accounts import Held as Waits
+from simulator.quotas.accounts import lacking
+from simulator.quotas.doors import Doors, key_of
 from simulator.quotas.load import UNLOADED
 from simulator.rules.directives import NONE, AnswerSpec, Directives, read
 from simulator.rules.gates import Gates
@@ -67,6 +71,8 @@ class Fleet:
         self.memory = Memory()
         self.shelf = Shelf()
         self.desk = Desk(self.shelf, self._as_kept)
+        self.desk.watchers.append(self._recount)
+        self.doors.moved = self._moved
         self.salt: tuple[object, ...] = ()  # what keeps the nonces of several workers apart
         self.fixtures = Fixtures()
         self.judge = Judge(self.plan, self.attempts, self.doors, self.gates)
@@ -82,7 +88,8 @@ class Fleet:
         known = self.memory.get(key)
         if known is None:
             known = self._read(provider, method, path, query, facts, headers, body)
-            if known.ask is None or not known.ask.needs:  # what it needs may be gone or changed by the next time
+            ask = known.ask
+            if ask is None or not (ask.needs or ask.about):  # what it needs may be gone or changed by the next time
                 self.memory.put(key, known)
         return known
 
@@ -164,12 +171,21 @@ class Fleet:
             if held is not None and held.cancelled_s is None:
                 self.shelf.put(name, ask.needs, held._replace(cancelled_s=now_s))
 
-    def _kept(self, provider: Provider, ask: Ask) -> Kept:
-        """The earlier exchange that a request needs. Raises Refused."""
+    def _kept(self, provider: Provider, ask: Ask, headers: Headers, query: str) -> Kept:
+        """The earlier exchange that a request needs; a job is its organisation's own. Raises Refused."""
         held = self.shelf.get(provider.name, ask.needs)
         if held is None or held.known.ask is None or held.known.profile is None:
             raise Refused(Problem("not_kept", param=ask.needs))
+        if held.job is not None and provider.orgs:
+            asking = provider.borne(headers, query)
+            if asking and provider.org(asking) != provider.org(key_of(held.known)):
+                raise Refused(Problem("not_kept", param=ask.needs))
         return self._as_kept(held, ask.needs)
+
+    def _about(self, provider: Provider, ask: Ask | None) -> Kept | None:
+        """The first job there is of those that a request asks for."""
+        found = (self.desk.kept(provider.name, nonce) for nonce in (ask.about if ask else ()))
+        return next((kept for kept in found if kept is not None), None)
 
     def _as_kept(self, held: Held, nonce: str) -> Kept:
         """What is on the shelf, as a dialect sees it."""
@@ -198,7 +214,7 @@ class Fleet:
             dialect.authenticate(request, provider.keys)
             ask = dialect.decode(request, operation)
             if ask.needs:
-                kept = self._kept(provider, ask)
+                kept = self._kept(provider, ask, headers, text)
                 ask = dialect.resume(ask, kept)
             if operation != "list_models" and ask.model:
                 profile = mount.profile(provider.name, ask.model)
@@ -213,8 +229,11 @@ class Fleet:
             directives, asked = NONE, ()
             problem = Problem("invalid_request", f"Windtunnel directive: {error}")
         digest = draws.nonce(method, path, query, body)
-        job = None if kept is None else kept.serving.job  # what is asked of a job belongs to the case that submitted it
+        found = kept or self._about(provider, ask)  # what is asked of a job belongs to the case that submitted it
+        job = None if found is None else found.serving.job
         case = directives.case or (job.case if job else None)
+        if case is None and operation in downloads(dialect):
+            case = self.desk.case_of_file(provider.name, path, len(self._marks[mount.nonces]))
         counted = case if effect(dialect, operation) == AGAIN else directives.case
         subject = Subject(
             provider=provider.name,
@@ -299,6 +318,8 @@ class Fleet:
         outcome = Outcome()
         if problem is not None:
             script = dialect.error(problem, serving)
+            if visit is not None and problem is not turned_away:
+                visit.began("", 0, {}, serving.now_ms)
         elif answer is not None and known.ask is not None and known.profile is not None:
             said = answer
             for fault in faults:
@@ -310,13 +331,10 @@ class Fleet:
             outcome.usage_true, outcome.usage_told = said.usage, said.told
             scene = replace(scene, retell=partial(self._retell, known, said, serving, visit), usage=said.usage)
         else:
-            serving, met = self.desk.prepare(known, serving, scene, faults)
-            script = self._perform(known, serving)
-            met += self.desk.perform(known, serving, scene, faults, self.plan.directed)
+            script, met = self._act(known, serving, scene, faults, visit)
             applied += met
-            if serving.job is not None:
-                script = script.later(serving.job.plan.reply_ms)
             outcome.usage_true = outcome.usage_told = script.usage
+            outcome.billed = script.billed
         if visit is not None and problem is turned_away:
             script = dressed(script, visit)
             applied = [visit.refused_by, *applied] if problem is not None else applied
@@ -332,14 +350,55 @@ class Fleet:
         outcome.fixture = known.fixture
         return script, outcome
 
-    def _perform(self, known: Known, serving: Serving) -> Script:
-        """The reply to a request that no model answers with words."""
+    def _act(
+        self, known: Known, serving: Serving, scene: Scene, faults: tuple[Fault, ...], visit: Passage | None
+    ) -> tuple[Script, tuple[str, ...]]:
+        """The reply to a request that no model answers with words, and the faults that its job met.
+
+        It may break off for something that is to be made, and begin again: so what it changes, it changes last.
+        """
+        serving, met = self.desk.prepare(known, serving, scene, faults)
+        serving, bill = self.desk.enter(known, serving, 0 if visit is None else visit.held_ms)
+        if visit is not None and bill is not None:
+            if lacking(visit.funds, bill.costs):
+                return scene.refusal(visit.refuse(serving.now_ms)), (visit.refused_by,)
+            visit.began(serving.nonce, bill.until_ms, bill.costs, serving.now_ms)
+        script = self._perform(known, serving, self.desk.seen(known, serving))
+        if script.status >= 400:  # what is refused changes nothing
+            if visit is not None:
+                visit.began(serving.nonce if bill else "", 0, {}, serving.now_ms)
+            return script, met
+        if visit is not None and bill is None:
+            if lacking(visit.funds, dict(script.billed)):
+                return scene.refusal(visit.refuse(serving.now_ms)), (visit.refused_by,)
+            visit.began("", 0, dict(script.billed), serving.now_ms)
+        met += self.desk.perform(known, serving, scene, faults, self.plan.directed)
+        return self.desk.told(known, serving, script), met
+
+    def _moved(self, provider: str, jobs: list[Waits]) -> None:
+        """Jobs wait for a place of their account for so long."""
+        for job, held_ms in jobs:
+            self.desk.hold(provider, job, held_ms)
+
+    def _recount(self, provider: str, nonce: str) -> None:
+        """A job was begun or changed: so is what it takes of its account."""
+        if provider not in self.doors:
+            return
+        held, kept, now_ms = self.shelf.get(provider, nonce), self.desk.kept(provider, nonce), self.clock.now_ms()
+        if held is None or kept is None or kept.serving.job is None:
+            self.judge.changed(provider, nonce, 0, {}, now_ms)
+            return
+        bill = accounts.bill(held.known.mount.dialect, kept, kept.serving.job)
+        self.judge.changed(provider, nonce, *bill, now_ms)
+
+    def _perform(self, known: Known, serving: Serving, kept: Kept | None) -> Script:
+        """The same before anything is changed."""
         dialect, ask = known.mount.dialect, known.ask
         if ask is None or ask.operation == "list_models":
             return dialect.models(known.mount.snapshots(), serving, ask.model if ask else "")
         if ask.operation == "count_tokens" and known.profile is not None:
             return dialect.count(ask, known.profile, serving)
-        return dialect.perform(ask, known.profile, serving, known.kept)
+        return dialect.perform(ask, known.profile, serving, kept)
 
     def _retell(self, known: Known, said: Answer, serving: Serving, visit: Passage | None, stream: bool) -> Script:
         """The answer of a request, streamed or not whatever was asked."""

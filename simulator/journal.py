@@ -42,6 +42,7 @@ class Outcome:
     ended: str = PENDING
     usage_told: Usage | None = None
     usage_true: Usage | None = None
+    billed: tuple[tuple[str, float], ...] = ()  # besides tokens and jobs, by unit
     tokens: int = 0
     text_bytes: int = 0
     lateness_ms_max: float | None = None
@@ -105,6 +106,7 @@ class Entry:
             "ended": outcome.ended,
             "usage_told": _usage(outcome.usage_told),
             "usage_true": _usage(outcome.usage_true),
+            "billed": dict(outcome.billed),
             "delivered": {"tokens": outcome.tokens, "text_bytes": outcome.text_bytes},
             "lateness_ms_max": _ms(outcome.lateness_ms_max),
         }

@@ -5,6 +5,7 @@ One process decides by itself (`Judge`). Of several workers one decides for all 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from simulator.faults import Fault
@@ -35,6 +36,12 @@ class Passage(Protocol):
     def refused_by(self) -> str: ...
     @property
     def told(self) -> tuple[tuple[str, str], ...] | None: ...
+    @property
+    def held_ms(self) -> int: ...
+    @property
+    def funds(self) -> tuple[tuple[str, float], ...]: ...
+    def began(self, job: str, until_ms: int, costs: Mapping[str, float], now_ms: float) -> None: ...
+    def refuse(self, now_ms: float) -> Problem: ...
     def leave(self, outcome: Outcome | None, now_ms: float) -> None: ...
     def settle(self, use: Used, now_ms: float) -> None: ...
 
@@ -72,6 +79,15 @@ class Judge:
         door = self.doors.get(subject.provider)
         passage = None if door is None or came is None else door.enter(*came, now_ms)
         return Fate(attempt, call, self.plan.standing(subject, attempt, call, now_ms), passage)
+
+    def changed(self, provider: str, job: str, until_ms: int, costs: Mapping[str, float], now_ms: float) -> None:
+        """A job ends at another moment than was known when it began, or costs another amount."""
+        door = self.doors.get(provider)
+        if door is not None:
+            door.changed(job, until_ms, costs, now_ms)
+
+    async def settled(self) -> None:
+        """Return once whoever decides knows of all that was told here."""
 
     async def hold(self, holds: tuple[Hold, ...], line: Line) -> None:
         """Return once a request passed these gates, or its peer went away."""

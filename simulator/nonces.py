@@ -62,9 +62,19 @@ def _ulid(digest: bytes) -> bytes:
     return b32encode(digest)[:NONCE_LENGTH].translate(_ULID_CHARACTERS)
 
 
+def _crockford(digest: bytes) -> bytes:
+    """22 characters of Crockford's alphabet in lower case."""
+    return _ulid(digest).lower()
+
+
 def _digits18(digest: bytes) -> bytes:
     """A number of 18 digits, the first of them never 0."""
     return b"%d" % (10**17 + int.from_bytes(digest) % (9 * 10**17))
+
+
+def _digits13(digest: bytes) -> bytes:
+    """13 digits."""
+    return b"%013d" % (int.from_bytes(digest) % 10**13)
 
 
 def _base36(digest: bytes) -> bytes:
@@ -80,6 +90,8 @@ ALPHABETS: dict[str, Callable[[bytes], bytes]] = {
     "hex16": _hex16,
     "uuid": _uuid,
     "ulid": _ulid,
+    "crockford": _crockford,
     "digits18": _digits18,
+    "digits13": _digits13,
     "base36": _base36,
 }

@@ -28,11 +28,11 @@ KINDS_BY_STATUS: Final[Mapping[int, str]] = {  # the kind that a bare status sta
 class Exceeded:
     """The quota that refused a request, with true values. A dialect may tell any of them in its own form."""
 
-    of: str  # "requests", "input_tokens", "output_tokens", "tokens" or "concurrency"
+    of: str  # "requests", "input_tokens", "output_tokens", "tokens", "concurrency" or "jobs"
     limit: int
     used: int
     requested: int
-    per_ms: int | None  # of the quota's window; None: concurrency
+    per_ms: int | None  # of the quota's window; None: concurrency, jobs
     wait_ms: int | None  # whoever comes again after exactly so long is admitted; None: nobody knows, or never
     fits: bool  # False: the request is larger than the whole quota
     model: str

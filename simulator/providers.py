@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,6 +94,18 @@ class Provider:
                 return Route(row.mount, row.operation, found.groupdict(), path_exists=True)
             exists = exists or row
         return Route(exists.mount if exists else self.mounts[0], None, {}, path_exists=exists is not None)
+
+    def borne(self, headers: Iterable[tuple[bytes, bytes]], query: str) -> str:
+        """The one of its keys that a request bears, in whatever header or parameter; "" when it needs none."""
+        for _, value in headers:
+            word = value.rpartition(b" ")[2].decode("latin-1")
+            if word in self.keys:
+                return word
+        for pair in query.split("&"):
+            word = pair.partition("=")[2]
+            if word in self.keys:
+                return word
+        return ""
 
     def org(self, key: str) -> str:
         """The organisation that a key belongs to."""

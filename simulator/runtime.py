@@ -21,6 +21,9 @@ from simulator.fixtures.watch import Library
 from simulator.fleet import Fleet
 from simulator.journal import Journal
 from simulator.lateness import Lateness
+from simulator.media.making import Makers
+from simulator.media.store import STORE
+from simulator.neighbours.door import Door
 from simulator.server import App, Server, base_url, bind
 
 CONTROL_PATH = "/__fleet"
@@ -56,14 +59,24 @@ class Runtime:
     def on(cls, sock: socket.socket, rows: dict[str, providers.Provider], clock: Clock, seed: int) -> Runtime:
         """A fleet of these providers on a bound socket."""
         fleet, journal, lateness = Fleet(rows, clock, seed), Journal(), Lateness()
-        control = Control(fleet, journal, lateness, lambda: describe(fleet, base_url(sock)))
-        app = App(fleet, journal, lateness, _asgi(control))
+        makers = Makers()
+        control = Control(fleet, journal, lateness, makers, lambda: describe(fleet, base_url(sock)))
+        control.neighbourhood.url = base_url(sock)
+        app = App(fleet, journal, lateness, makers, _asgi(control))
+        app.door = Door(control.neighbourhood, clock)
         return cls(fleet, journal, lateness, control, app, sock)
 
     def describe(self) -> dict[str, Any]:
         """What the ready line tells."""
         url = base_url(self.sock)
-        return {"base_url": url, "control_url": url + CONTROL_PATH, "providers": describe(self.fleet, url)}
+        neighbourhood = self.control.neighbourhood
+        return {
+            "base_url": url,
+            "control_url": url + CONTROL_PATH,
+            "providers": describe(self.fleet, url),
+            "neighbours": neighbourhood.describe(),
+            "smtp": neighbourhood.mail.address(),
+        }
 
     async def serve(self, on_ready: Callable[[], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM."""
@@ -76,13 +89,21 @@ class Runtime:
 
         self._server = Server(self.app, self.sock, ready)
         try:
-            await self._server.serve()
+            with STORE.serving():
+                await self.control.neighbourhood.mail.open()
+                await self._server.serve()
         finally:
+            await self.control.neighbourhood.mail.close()
             await self.control.webhooks.close()
+            self.app.makers.close()
 
     def use_fixtures(self, sources: Sequence[Path]) -> None:
         """Answer by the fixtures of these files and folders, and read them again when they change. Raises Flawed."""
         self.control.library = Library(sources, self.fleet.put_fixtures)
+
+    def use_mail(self, sock: socket.socket) -> None:
+        """Take mails on a bound socket."""
+        self.control.neighbourhood.mail.sock = sock
 
     def _watch(self, library: Library) -> None:
         """Look at the files now, and soon again."""

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol, cast
 
 import orjson
@@ -17,10 +18,14 @@ from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from simulator.dialects.base import Serving
 from simulator.fleet import BODY_BYTES_MAX, Fleet
 from simulator.head import head
+from simulator.jobs.desk import effect_of
 from simulator.journal import Entry, Headers, Journal, Outcome
 from simulator.judge import Fate, Passage, Undecided
 from simulator.lateness import Lateness
+from simulator.media.making import Makers
+from simulator.media.store import Unmade
 from simulator.memory import Known
+from simulator.neighbours.door import Door
 from simulator.player import Player
 from simulator.problem import Problem
 from simulator.providers import Provider
@@ -38,19 +43,22 @@ log = logging.getLogger(__name__)
 class Shelves(Protocol):
     """What other workers keep of earlier exchanges."""
 
-    async def fetch(self, provider: str, nonce: str) -> bool: ...
-    async def forget(self, provider: str, nonce: str) -> None: ...
+    async def bring(self, known: Known, headers: Headers) -> Known: ...
 
 
 class App:
     """The ASGI application: providers by the first segment of the path, the control API beside them."""
 
-    def __init__(self, fleet: Fleet, journal: Journal, lateness: Lateness, control: ASGI3Application) -> None:
+    def __init__(
+        self, fleet: Fleet, journal: Journal, lateness: Lateness, makers: Makers, control: ASGI3Application
+    ) -> None:
         self.fleet = fleet
         self.journal = journal
         self.lateness = lateness
         self.control = control
+        self.makers = makers
         self.shelves: Shelves | None = None  # of the other workers
+        self.door: Door | None = None  # to the neighbours
         self._clock = fleet.clock
         self._providers = fleet.providers
 
@@ -78,15 +86,23 @@ class App:
         headers: Headers = scope["headers"]
         fate: Fate | None = None
         try:
-            known = fleet.recognise(provider, scope["method"], below, scope["query_string"], headers, body)
-            if self.shelves is not None and known.ask is not None and known.ask.needs:
-                known = await self._with_others(known, headers)
+            asked = (provider, scope["method"], below, scope["query_string"], headers, body)
+            try:
+                known = fleet.recognise(*asked)
+            except Unmade as unmade:
+                known = await self.makers.finish(unmade, partial(fleet.recognise, *asked))
+            if self.shelves is not None:
+                known = await self.shelves.bring(known, headers)
             subject = known.subject
             if headers == known.headers:
                 headers = known.headers  # one list for all that send the same
             if wire.plain and fleet.is_quiet(known):
                 attempt, call = fleet.judge.count(known)
-                ready = fleet.ready(known, attempt, arrived_ms)
+                try:
+                    ready = fleet.ready(known, attempt, arrived_ms)
+                except Unmade as unmade:
+                    ready = await self.makers.finish(unmade, partial(fleet.ready, known, attempt, arrived_ms))
+                    ready = ready if wire.plain else None
                 if ready is not None:
                     data, outcome = ready
                     wire.reply(data)
@@ -96,7 +112,12 @@ class App:
                 fate = Fate(attempt, call)
             else:
                 fate = await fleet.judge.fate(known, arrived_ms)
-            script, outcome = fleet.fated(known, arrived_ms, fate)
+            try:
+                script, outcome = fleet.fated(known, arrived_ms, fate)
+            except Unmade as unmade:
+                script, outcome = await self.makers.finish(unmade, partial(fleet.fated, known, arrived_ms, fate))
+            if self.shelves is not None and effect_of(known) is not None:
+                await fleet.judge.settled()
         except Undecided as error:
             script = _undecided(error)
             await self._play(wire, script, Entry(subject, headers, known.body, 1, 1, arrived_ms, Outcome()))
@@ -109,20 +130,6 @@ class App:
             return
         entry = Entry(subject, headers, known.body, fate.attempt, fate.call, arrived_ms, outcome)
         await self._play(wire, script, entry, fate.passage)
-
-    async def _with_others(self, known: Known, headers: Headers) -> Known:
-        """A request about an earlier exchange, which another worker may have answered."""
-        subject, provider = known.subject, known.provider
-        shelves, ask = self.shelves, known.ask
-        if shelves is None or ask is None:
-            return known
-        missing = known.problem is not None and known.problem.kind == "not_kept"
-        if missing and await shelves.fetch(provider.name, ask.needs):
-            query = subject.query.encode("latin-1")
-            known = self.fleet.recognise(provider, subject.method, subject.path, query, headers, known.body)
-        if known.problem is None and ask.operation in ("cancel", "delete", "retry"):
-            await shelves.forget(provider.name, ask.needs)
-        return known
 
     async def _play(self, wire: Wire, script: Script, entry: Entry, passage: Passage | None = None) -> None:
         self.journal.add(entry)
@@ -156,9 +163,11 @@ class App:
         await self._play(wire, script, entry)
 
     async def _elsewhere(self, path: str, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """The control API, or the index."""
+        """The control API, a neighbour, or the index."""
         if path == CONTROL or path.startswith(f"{CONTROL}/"):
             await self.control(scope, receive, send)
+        elif self.door is not None and self.door.takes(path):
+            await self.door.serve(path, scope, scope["extensions"][EXTENSION], receive)
         else:
             await self._index(path, scope["extensions"][EXTENSION], receive)
 

@@ -30,6 +30,9 @@ from simulator.jobs.control import JobControl
 from simulator.jobs.webhooks import Webhooks
 from simulator.journal import Journal, Query
 from simulator.lateness import Lateness
+from simulator.media.making import Makers
+from simulator.neighbours.control import NeighbourControl
+from simulator.neighbours.neighbourhood import Neighbourhood
 from simulator.quotas import rows as quota_rows
 from simulator.quotas.limiter import Limit
 from simulator.rules import scenario
@@ -60,14 +63,18 @@ def openapi() -> dict[str, Any]:
 class Control:
     """The API over one fleet."""
 
-    def __init__(self, fleet: Fleet, journal: Journal, lateness: Lateness, describe: Callable[[], object]) -> None:
+    def __init__(
+        self, fleet: Fleet, journal: Journal, lateness: Lateness, makers: Makers, describe: Callable[[], object]
+    ) -> None:
         """`describe` gives what the ready line tells of the providers."""
         self._fleet = fleet
         self._journal = journal
         self._lateness = lateness
-        self._steering = Steering(fleet, journal)
-        self.webhooks = Webhooks(fleet)
-        self._jobs = JobControl(fleet, self.webhooks)
+        self._steering = Steering(fleet, journal, makers)
+        self.webhooks = Webhooks(fleet, makers)
+        self._jobs = JobControl(fleet, journal, self.webhooks)
+        self.neighbourhood = Neighbourhood(fleet.clock, fleet.seed)
+        self._neighbours = NeighbourControl(self.neighbourhood)
         self._metrics = Metrics(fleet, journal, lateness)
         self._describe = describe
         self._scenario: Scenario | None = None
@@ -110,6 +117,7 @@ class Control:
             ("GET", "/openapi.json"): self.get_openapi,
             **self._steering.handlers(),
             **self._jobs.handlers(),
+            **self._neighbours.handlers(),
         }
 
     def set_scenario(self, found: Scenario | None) -> None:
@@ -304,6 +312,7 @@ class Control:
         self.set_scenario(None)
         self._fleet.reset()
         self.webhooks.clear()
+        self.neighbourhood.reset()
         self._journal.clear()
         self._metrics.clear()
         self._lateness.clear()

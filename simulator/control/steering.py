@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,15 +12,17 @@ from simulator.control.wire import Refusal, read_body, read_json, read_object, r
 from simulator.faults import Flaw
 from simulator.fleet import Fleet
 from simulator.journal import Journal, Query
+from simulator.media.making import Makers
 from simulator.rules.explain import explain
 
 
 class Steering:
     """These handlers, over one fleet."""
 
-    def __init__(self, fleet: Fleet, journal: Journal) -> None:
+    def __init__(self, fleet: Fleet, journal: Journal, makers: Makers) -> None:
         self._fleet = fleet
         self._journal = journal
+        self._makers = makers
 
     def handlers(self) -> dict[tuple[str, str], Callable[[Request], Awaitable[Response]]]:
         """Its routes."""
@@ -62,7 +65,8 @@ class Steering:
         n = read_whole(params, "n")
         query = Query(params.get("case"), since=n or 0, limit=None if n is None else 1)
         found = [(number, entry) for number, entry in self._journal.find(query) if n in (None, number)]
-        return reply({"requests": [explain(self._fleet, number, entry) for number, entry in found]})
+        told = [await self._makers.done(partial(explain, self._fleet, number, entry)) for number, entry in found]
+        return reply({"requests": told})
 
     async def get_gates(self, _: Request) -> Response:
         """The gates that requests came to."""

@@ -20,6 +20,7 @@ class Performing(ABC):
     root: ClassVar[str]
     operations: ClassVar[Mapping[tuple[str, str], str]]
     nonces: ClassVar[str]
+    downloads: ClassVar[frozenset[str]] = frozenset({"fetch_file"})  # operations that fetch a file of a job
 
     @abstractmethod
     def authenticate(self, request: Request, keys: frozenset[str]) -> None:
@@ -51,6 +52,10 @@ class Performing(ABC):
     def hook_url(self, ask: Ask) -> str:  # noqa: ARG002
         """Where changes of a job are to be told; "" where nobody asked."""
         return ""
+
+    def hook_on(self, ask: Ask) -> tuple[str, ...] | None:  # noqa: ARG002
+        """The moments that a request asked to be told of; None: those that its model tells."""
+        return None
 
     def hook_call(self, kept: Kept, now_ms: int, call: Call) -> tuple[tuple[tuple[str, str], ...], bytes]:  # noqa: ARG002
         """Headers and body of a webhook."""

@@ -74,3 +74,41 @@ class WebhookIdMismatch(Fault):
 
     def job(self, plan: Plan, _: Scene) -> Plan:
         return replace(plan, hook=replace(plan.hook, other_id=True))
+
+
+@FAULTS.register
+@dataclass(frozen=True, slots=True)
+class WebhookBadlySigned(Fault):
+    """Sign the calls with a wrong key. A provider that signs nothing calls as ever."""
+
+    kind: ClassVar[str] = "webhook_badly_signed"
+    seen_at: ClassVar[str] = "synthetic"
+
+    def job(self, plan: Plan, _: Scene) -> Plan:
+        return replace(plan, hook=replace(plan.hook, is_forged=True))
+
+
+@FAULTS.register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookStaleTimestamp(Fault):
+    """Sign the calls as if they had been sent long ago: a message that was caught and is played again."""
+
+    kind: ClassVar[str] = "webhook_stale_timestamp"
+    seen_at: ClassVar[str] = "synthetic (Kling's receivers allow 5 minutes)"
+    after_s: float = options.number(600.0, about="by which the time told is in the past")
+
+    def job(self, plan: Plan, _: Scene) -> Plan:
+        return replace(plan, hook=replace(plan.hook, stale_s=round(self.after_s)))
+
+
+@FAULTS.register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSlowRetry(Fault):
+    """Let each further try of a call that was not taken come late."""
+
+    kind: ClassVar[str] = "webhook_slow_retry"
+    seen_at: ClassVar[str] = "synthetic"
+    after_s: float = options.number(300.0, about="from one try to the next")
+
+    def job(self, plan: Plan, _: Scene) -> Plan:
+        return replace(plan, hook=replace(plan.hook, retry_ms=round(self.after_s * 1000)))

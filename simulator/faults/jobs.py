@@ -39,10 +39,19 @@ class JobTimes(Fault):
     queue_s: float | None = options.number(None, about="until a worker is free")
     cold_s: float | None = options.number(None, about="that the worker needs to start")
     run_s: float | None = options.number(None, about="of the work itself")
+    unit_s: float | None = options.number(
+        None, about="added to `run_s` (0 if that is not given) for each unit of the work: a second, a step of a sampler"
+    )
+    jitter: float = options.number(0.0, high=100, about="percent by which each may be shorter or longer, drawn")
 
-    def job(self, plan: Plan, _: Scene) -> Plan:
-        given = {"queue_ms": self.queue_s, "cold_ms": self.cold_s, "run_ms": self.run_s}
-        told = {name: _ms(value) for name, value in given.items() if value is not None}
+    def job(self, plan: Plan, scene: Scene) -> Plan:
+        run_s = self.run_s
+        if self.unit_s is not None:
+            run_s = (self.run_s or 0.0) + self.unit_s * plan.units
+        given = {"queue_ms": self.queue_s, "cold_ms": self.cold_s, "run_ms": run_s}
+        dice = scene.dice("job_times")
+        shares = {name: 1 + self.jitter / 100 * (2 * dice.random() - 1) for name in given}
+        told = {name: _ms(value * shares[name]) for name, value in given.items() if value is not None}
         return replace(plan, **told) if told else plan  # type: ignore[arg-type]
 
 
@@ -75,7 +84,8 @@ class JobNeverFinishes(Fault):
 
     def job(self, plan: Plan, _: Scene) -> Plan:
         full_ms = plan.run_ms if plan.full_ms is None else plan.full_ms
-        return replace(plan, run_ms=NEVER, full_ms=round(full_ms / 0.99), limit_ms=NEVER, steps=0)
+        full_ms = round(full_ms / 0.99)
+        return replace(plan, run_ms=NEVER, full_ms=full_ms, limit_ms=NEVER, deadline_ms=NEVER, steps=0)
 
 
 @FAULTS.register
@@ -109,6 +119,20 @@ class JobTimesOut(Fault):
 
 @FAULTS.register
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobCancelled(Fault):
+    """Let the provider cancel the job when so much of it is done, though nobody asked for that."""
+
+    kind: ClassVar[str] = "job_cancelled"
+    seen_at: ClassVar[str] = "RunPod (CANCELLED, which its SDK polls on), Vidu (off-peak jobs not run in time)"
+    percent: float = options.number(50.0, high=100, about=PERCENT)
+
+    def job(self, plan: Plan, _: Scene) -> Plan:
+        full_ms = plan.run_ms if plan.full_ms is None else plan.full_ms
+        return replace(plan, run_ms=_until(plan, self.percent), full_ms=full_ms, ends=State.CANCELLED)
+
+
+@FAULTS.register
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobVanishes(Fault):
     """Forget the job after so long, whatever its state: whoever asks is told that there is none."""
 
@@ -129,9 +153,10 @@ class Transient404AfterSubmit(Fault):
     kind: ClassVar[str] = "transient_404_after_submit"
     seen_at: ClassVar[str] = "https://github.com/ddcat-ai/open-ai-canvas/issues/492"
     for_s: float = options.number(3.0, about="from the submission")
+    polls: int = options.whole(0, about="of each kind that do not find it either, however late")
 
     def job(self, plan: Plan, _: Scene) -> Plan:
-        return replace(plan, hidden_ms=_ms(self.for_s))
+        return replace(plan, hidden_ms=_ms(self.for_s), hidden_polls=self.polls)
 
 
 @FAULTS.register
@@ -167,8 +192,9 @@ class LateSuccess(Fault):
     def job(self, plan: Plan, _: Scene) -> Plan:
         waits = plan.queue_ms + plan.cold_ms
         late_ms = max(1, _ms(self.after_s) - waits)
-        lost_ms = waits + plan.limit_ms if self.told == "timed_out" else NEVER
-        return replace(plan, run_ms=late_ms, full_ms=None, runs=1, limit_ms=NEVER, lost_ms=lost_ms)
+        lost_ms = min(waits + plan.limit_ms, plan.deadline_ms) if self.told == "timed_out" else NEVER
+        late = replace(plan, run_ms=late_ms, full_ms=None, runs=1, limit_ms=NEVER, deadline_ms=NEVER)
+        return replace(late, lost_ms=lost_ms)
 
 
 @FAULTS.register
@@ -229,15 +255,16 @@ class ModerationAfterRender(Fault):
 
 
 @FAULTS.register
-@dataclass(frozen=True, slots=True)
-class ProgressNeverAdvances(Fault):
-    """Tell no progress at all while the job runs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialResults(Fault):
+    """Let the job succeed with fewer results than were asked for. A result of one item stays as it is."""
 
-    kind: ClassVar[str] = "progress_never_advances"
-    seen_at: ClassVar[str] = "https://github.com/QuantumNous/new-api/pull/1244"
+    kind: ClassVar[str] = "partial_results"
+    seen_at: ClassVar[str] = "Seedream (groups of pictures), MiniMax (failed_count beside success_count)"
+    lost: int = options.whole(1, low=1, about="how many are missing; one at least is left")
 
     def job(self, plan: Plan, _: Scene) -> Plan:
-        return replace(plan, curve="frozen")
+        return replace(plan, lost_items=self.lost)
 
 
 @FAULTS.register

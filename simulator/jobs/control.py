@@ -1,4 +1,4 @@
-"""The part of the control API that tells of jobs: how each truly stands, and the webhooks that were called."""
+"""The part of the control API that tells of jobs: how each truly stands, what was charged, the webhooks called."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from starlette.responses import Response
 from simulator.control.wire import Refusal, read_whole, reply
 from simulator.faults import Flaw
 from simulator.fleet import Fleet
-from simulator.jobs.job import look, told_run_ms
+from simulator.jobs import bills
+from simulator.jobs.accounts import charged
+from simulator.jobs.job import look, renders, told_run_ms
 from simulator.jobs.webhooks import Webhooks
+from simulator.journal import Journal, Query
 
 WAIT_MS_MAX = 120_000
 
@@ -20,23 +23,38 @@ WAIT_MS_MAX = 120_000
 class JobControl:
     """These handlers, over one fleet."""
 
-    def __init__(self, fleet: Fleet, webhooks: Webhooks) -> None:
+    def __init__(self, fleet: Fleet, journal: Journal, webhooks: Webhooks) -> None:
         self._fleet = fleet
+        self._journal = journal
         self._webhooks = webhooks
 
     def handlers(self) -> dict[tuple[str, str], Callable[[Request], Awaitable[Response]]]:
         """Its routes."""
-        return {("GET", "/jobs"): self.get_jobs, ("GET", "/webhooks"): self.get_webhooks}
+        return {
+            ("GET", "/jobs"): self.get_jobs,
+            ("GET", "/bills"): self.get_bills,
+            ("GET", "/webhooks"): self.get_webhooks,
+        }
 
     async def get_jobs(self, request: Request) -> Response:
         """The jobs, of one case or provider if so asked, as they stand now and whatever a poll is told."""
-        params = _known(request, {"case", "provider"})
-        rows = [
-            row
-            for row in self._jobs()
-            if params.get("case") in (None, row["case"]) and params.get("provider") in (None, row["provider"])
+        return reply({"jobs": self._of(_known(request, {"case", "provider"}))})
+
+    def _of(self, params: dict[str, str]) -> list[dict[str, Any]]:
+        wanted = [params.get(name) for name in ("case", "provider")]
+        return [
+            row for row in self._jobs() if wanted[0] in (None, row["case"]) and wanted[1] in (None, row["provider"])
         ]
-        return reply({"jobs": rows})
+
+    async def get_bills(self, request: Request) -> Response:
+        """What was charged for each case and provider, and for what; of one case or provider if so asked."""
+        params = _known(request, {"case", "provider", "of"})
+        if params.get("of", "all") not in ("all", "requests"):
+            raise Refusal("The query is not sound.", [Flaw("of", repr(params["of"]), "all or requests")])
+        found = self._journal.find(Query(params.get("case"), params.get("provider")))
+        rows = bills.of_requests((entry for _, entry in found), self._fleet.providers)
+        jobs = [] if params.get("of") == "requests" else self._of(params)
+        return reply({"bills": bills.total(rows, jobs), "dropped": self._journal.dropped})
 
     def _jobs(self) -> Iterator[dict[str, Any]]:
         now_ms = self._fleet.clock.now_ms()
@@ -45,7 +63,8 @@ class JobControl:
                 job, ask = held.job, held.known.ask
                 if job is None or ask is None:
                     continue
-                view = look(job, now_ms)
+                view, kept = look(job, now_ms), self._fleet.desk.kept(provider, nonce)
+                charges = {} if kept is None else charged(held.known.mount.dialect, kept, now_ms)
                 yield {
                     "provider": provider,
                     "job": nonce,
@@ -60,6 +79,8 @@ class JobControl:
                     "tries": job.tries,
                     "runs": job.plan.runs,
                     "cancelled_ms": job.cancelled_ms,
+                    "renders": renders(job, now_ms),
+                    "charged": charges,
                 }
 
     async def get_webhooks(self, request: Request) -> Response:

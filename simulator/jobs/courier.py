@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, StreamReader, TCPConnector
 
 CONNECTIONS = 64
 ANSWER_BYTES = 64 << 10  # of an answer's body, that are read
@@ -15,11 +15,18 @@ class Undelivered(Exception):
     """Nobody answered: the connection failed, or it took too long."""
 
 
+class Answer(NamedTuple):
+    """What a receiver says."""
+
+    status: int
+    body: bytes  # as far as it is read
+
+
 class Courier(Protocol):
     """Whoever delivers."""
 
-    async def post(self, url: str, headers: Iterable[tuple[str, str]], body: bytes, timeout_ms: float) -> int:
-        """The status of the answer. Raises Undelivered."""
+    async def post(self, url: str, headers: Iterable[tuple[str, str]], body: bytes, timeout_ms: float) -> Answer:
+        """The answer. Raises Undelivered."""
 
     async def close(self) -> None:
         """Deliver nothing more."""
@@ -31,8 +38,8 @@ class HttpCourier:
     def __init__(self) -> None:
         self._session: ClientSession | None = None
 
-    async def post(self, url: str, headers: Iterable[tuple[str, str]], body: bytes, timeout_ms: float) -> int:
-        """The status of the answer. Raises Undelivered."""
+    async def post(self, url: str, headers: Iterable[tuple[str, str]], body: bytes, timeout_ms: float) -> Answer:
+        """The answer. Raises Undelivered."""
         if self._session is None:
             self._session = ClientSession(connector=TCPConnector(limit=CONNECTIONS), cookie_jar=DummyCookieJar())
         timeout = ClientTimeout(total=timeout_ms / 1000)
@@ -40,8 +47,7 @@ class HttpCourier:
             async with self._session.post(
                 url, data=body, headers=list(headers), timeout=timeout, allow_redirects=False
             ) as answer:
-                await answer.content.read(ANSWER_BYTES)
-                return answer.status
+                return Answer(answer.status, await _read(answer.content))
         except TimeoutError:
             raise Undelivered(f"no answer within {timeout_ms:g} ms") from None
         except (ClientError, OSError, ValueError) as error:
@@ -52,3 +58,11 @@ class HttpCourier:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def _read(content: StreamReader) -> bytes:
+    """The body, as far as it is read: one read may give less than there is."""
+    found = bytearray()
+    while len(found) < ANSWER_BYTES and (piece := await content.read(ANSWER_BYTES - len(found))):
+        found += piece
+    return bytes(found)

@@ -6,7 +6,7 @@ from the submission unless their comment says else. The states are ours; each di
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import floor
 from typing import Final, NamedTuple
@@ -27,6 +27,9 @@ class State(StrEnum):
 
 OPEN: Final = frozenset({State.QUEUED, State.RUNNING})
 REPEATABLE: Final = frozenset({State.FAILED, State.TIMED_OUT})  # what a retry begins again
+CURVES: Final = ("linear", "late", "frozen", "regress")  # late: almost nothing until 85 % of the time
+FALL: Final = 0.3  # by which progress falls back half way, where it regresses
+MOMENTS: Final = ("queued", "running", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +39,37 @@ class Hook:
     is_lost: bool = False
     copies: int = 0  # sent again although it was taken
     gap_ms: int = 12_000  # between those, or to the one that comes too late
+    retry_ms: int | None = None  # from a call that was not taken to the next; None: as the provider does
     is_followed: bool = False  # after the last word, one comes that tells of the job still running
     other_id: bool = False  # it names an id that nobody was given
+    is_forged: bool = False  # it is signed with a wrong key
+    stale_s: int = 0  # by which the time that it is signed with is in the past
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All that will become of one job, unless somebody cancels it."""
 
+    held_ms: int = 0  # that the account's quota of jobs keeps it in the queue, before the rest
     queue_ms: int  # until a worker is free
     cold_ms: int = 0  # that this worker needs to start: the job still counts as queued
     run_ms: int  # of one run
     runs: int = 1  # how often it is run before anything is told; more than 1: another worker took it over
     full_ms: int | None = None  # what the progress is measured against; None: `run_ms`
+    units: int = 0  # of the work: seconds of a clip, steps of a sampler
     steps: int = 0  # in which progress is made; 0: evenly
-    curve: str = "linear"  # "linear", "late" (almost nothing until 85 % of the time) or "frozen"
+    curve: str = "linear"  # one of CURVES
     ahead: int = 0  # jobs before it in the queue when it came
     ends: State = State.SUCCEEDED
     error: str = ""  # of a job that fails, in the worker's words
     is_empty: bool = False  # it succeeds, and there is nothing in its result
+    lost_items: int = 0  # of the items of its result, that are missing
     limit_ms: int = NEVER  # of running: it times out
+    deadline_ms: int = NEVER  # of waiting and running: it times out
     ttl_ms: int = NEVER  # then it is gone, whatever its state
     keep_ms: int = NEVER  # from its end: then it is gone
     hidden_ms: int = 0  # until then nobody finds it
+    hidden_polls: int = 0  # nor do the first so many polls, however late they come
     vanishes_ms: int = NEVER  # then it is gone
     lost_ms: int = NEVER  # from then on it is told as timed out while it goes on
     reopens_ms: int = NEVER  # from its end: then it is told as running again
@@ -68,6 +79,7 @@ class Plan:
     link_ttl_ms: int | None = None  # of links in its result, from its end; None: as the worker has it
     link_status: int = 403  # what an expired link answers
     reply_ms: int = 0  # by which the reply to the submission is late
+    words: tuple[str, str] | None = None  # a word of its replies, and what stands there (`words.respell`)
     hook: Hook = field(default_factory=Hook)
 
 
@@ -95,9 +107,48 @@ class View(NamedTuple):
     is_cold: bool = False  # its worker is starting
 
 
+class Moment(NamedTuple):
+    """When something becomes of a job."""
+
+    name: str  # one of MOMENTS
+    at_ms: int  # Unix milliseconds
+
+
+def waits_ms(plan: Plan) -> int:
+    """How long a job waits before it runs."""
+    return plan.held_ms + plan.queue_ms + plan.cold_ms
+
+
 def start_ms(job: Job) -> int:
     """When it begins to run, unless it is cancelled before, in Unix milliseconds."""
-    return job.submitted_ms + job.plan.queue_ms + job.plan.cold_ms
+    return job.submitted_ms + waits_ms(job.plan)
+
+
+def moments(job: Job) -> tuple[Moment, ...]:
+    """What becomes of it and when; NEVER and later: never. A job that is cancelled in the queue does not run."""
+    start, end = start_ms(job), end_ms(job)
+    found = (Moment("queued", job.submitted_ms), Moment("running", start), Moment("ended", end))
+    return found if start < end else (found[0], found[2])
+
+
+def free_ms(job: Job) -> int:
+    """From when on it counts no more as in flight: it ended, is told so, or is gone."""
+    plan = job.plan
+    return min(end_ms(job), job.submitted_ms + min(plan.lost_ms, plan.ttl_ms, plan.vanishes_ms))
+
+
+def renders(job: Job, now_ms: float) -> int:
+    """How often it was begun to run so far, in all its tries."""
+    start, end, plan = start_ms(job), end_ms(job), job.plan
+    ran_ms = floor(min(now_ms, end - 1)) - start
+    of_try = 0 if ran_ms < 0 else min(plan.runs, 1 + ran_ms // max(1, plan.run_ms))
+    return job.tries - 1 + of_try
+
+
+def truth(job: Job) -> Job:
+    """The job as its provider knows it, whatever a poll is told."""
+    plan = replace(job.plan, hidden_ms=0, reopens_ms=NEVER, keep_ms=NEVER, vanishes_ms=NEVER, lost_ms=NEVER)
+    return replace(job, plan=plan)
 
 
 def end_ms(job: Job) -> int:
@@ -108,7 +159,8 @@ def end_ms(job: Job) -> int:
 
 def _own_end_ms(job: Job) -> int:
     """When it ends if nobody cancels it."""
-    return start_ms(job) + min(job.plan.run_ms * job.plan.runs, job.plan.limit_ms)
+    ran = start_ms(job) + min(job.plan.run_ms * job.plan.runs, job.plan.limit_ms)
+    return min(ran, job.submitted_ms + job.plan.deadline_ms)
 
 
 def _cancelled_ms(job: Job) -> int | None:
@@ -138,11 +190,11 @@ def _open(job: Job, now: int) -> View:
     plan, start = job.plan, start_ms(job)
     if now - job.submitted_ms >= plan.lost_ms:
         lost = job.submitted_ms + plan.lost_ms
-        return View(State.TIMED_OUT, 0, 0.0, plan.queue_ms + plan.cold_ms, max(0, lost - start), lost)
+        return View(State.TIMED_OUT, 0, 0.0, waits_ms(plan), max(0, lost - start), lost)
     if now < start:
-        waited = now - job.submitted_ms
-        left = max(0, plan.queue_ms - waited)
-        ahead = -(-plan.ahead * left // plan.queue_ms) if plan.queue_ms else 0
+        waited, queue_ms = now - job.submitted_ms, plan.held_ms + plan.queue_ms
+        left = max(0, queue_ms - waited)
+        ahead = -(-plan.ahead * left // queue_ms) if queue_ms else 0
         return View(State.QUEUED, ahead, 0.0, waited, 0, None, is_cold=left == 0)
     return View(State.RUNNING, 0, _progress(plan, now - start), start - job.submitted_ms, now - start, None)
 
@@ -152,7 +204,7 @@ def _ended(job: Job, end: int) -> View:
     state, run = plan.ends, end - start
     if _cancelled_ms(job) is not None:
         state = State.CANCELLED
-    elif plan.run_ms * plan.runs > plan.limit_ms:
+    elif start_ms(job) + plan.run_ms * plan.runs > end:
         state = State.TIMED_OUT
     progress = 1.0 if state is State.SUCCEEDED else _progress(plan, run)
     return View(state, 0, progress, start - job.submitted_ms, run, end)
@@ -167,6 +219,8 @@ def _progress(plan: Plan, run: int) -> float:
     share = min(1.0, of_run / full)
     if plan.curve == "late":
         share = min(1.0, max(0.01, (share - 0.85) / 0.15))
+    elif plan.curve == "regress" and share > 0.5:
+        share -= FALL
     return floor(share * plan.steps) / plan.steps if plan.steps else share
 
 

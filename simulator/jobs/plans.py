@@ -11,6 +11,7 @@ The fact `pace` of a model says it in delays (numbers or distributions, `simulat
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -37,4 +38,5 @@ def drawn(pace: Mapping[str, Any], units: int, *key: object) -> Plan:
     is_cold = dice.random() < float(pace.get("cold_share", 0.0))
     run_ms = _drawn(pace, "run_ms", dice) + units * _drawn(pace, "unit_ms", dice)
     ahead = draws.between(dice, 0, int(pace.get("ahead_max", 0)))
-    return Plan(queue_ms=queue_ms, cold_ms=cold_ms if is_cold else 0, run_ms=max(1, run_ms), steps=units, ahead=ahead)
+    plan = Plan(queue_ms=queue_ms, cold_ms=cold_ms if is_cold else 0, run_ms=max(1, run_ms), ahead=ahead)
+    return replace(plan, units=units, steps=units)

@@ -1,105 +1,70 @@
-"""Webhooks of jobs: called by the fleet's clock when a job ends, again as the provider does, and all of it on record.
+"""Webhooks of jobs: called by the fleet's clock as a job goes on, again as the provider does, and all of it on record.
 
-The facts of a model say how often (`webhook: {tries, gap_ms, timeout_ms, taken}`). Waiting is by the fleet's clock; how
-long an answer may take is real time. Bounded: so many calls wait or are under way, so many are remembered; what does
-not fit is not called, and counted.
+The facts of a model say when and how often (`webhook: {on, tries, gap_ms, timeout_ms, taken, challenge}`). Waiting is
+by the fleet's clock; how long an answer may take is real time. The calls of one job leave one after the other, each
+once the first try of the one before is over; further tries wait for nobody. Each try is written and signed when it
+leaves. Bounded: so many jobs and calls wait, so many are under way, so many are remembered; what does not fit is not
+called, and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from simulator import edge
+import orjson
+
+from simulator import draws, edge
 from simulator.jobs.courier import Courier, HttpCourier, Undelivered
-from simulator.jobs.desk import Call, JobDialect
-from simulator.jobs.job import NEVER, Job, Plan, end_ms, look
+from simulator.jobs.deliveries import CHALLENGE, Delivery, Errand, Rules
+from simulator.jobs.desk import JobDialect
+from simulator.jobs.job import NEVER, Job, Moment, Plan, look, moments, truth
 
 if TYPE_CHECKING:
     from simulator.clock import Waiting
     from simulator.dialects.base import Kept
     from simulator.fleet import Fleet
+    from simulator.media.making import Makers
 
 WAITING_MAX: Final = 20_000
 UNDER_WAY_MAX: Final = 64
-BYTES_MAX: Final = 64 << 20  # of bodies that wait
 REMEMBERED: Final = 10_000
 TIMEOUT_MS_MAX: Final = 60_000
-USUAL: Final[Mapping[str, Any]] = {"tries": 1, "gap_ms": 10_000, "timeout_ms": 10_000, "taken": [200]}
+JSON: Final = (("content-type", "application/json"),)
+NO_WEB: Final = "not an http or https URL"
+
+log = logging.getLogger(__name__)
+Key = tuple[str, str]  # provider and nonce
 
 
-@dataclass(slots=True)
-class Delivery:
-    """One call, made or tried."""
+@dataclass(slots=True, eq=False)
+class Line:
+    """The calls of one job, in their order."""
 
-    provider: str
-    job: str  # its nonce, which its id holds
-    case: str | None
-    url: str
-    attempt: int  # from 1: more of them follow a refusal
-    body_bytes: int
-    body_sha256: str
-    due_ms: float
-    sent_ms: float
-    ended_ms: float | None = None
-    status: int | None = None  # of the answer; None: none came
-    error: str | None = None
-
-    def as_json(self, n: int) -> dict[str, Any]:
-        """The call as the control API tells it."""
-        return {
-            "n": n,
-            "provider": self.provider,
-            "job": self.job,
-            "case": self.case,
-            "url": self.url,
-            "attempt": self.attempt,
-            "due_ms": round(self.due_ms, 3),
-            "sent_ms": round(self.sent_ms, 3),
-            "ended_ms": None if self.ended_ms is None else round(self.ended_ms, 3),
-            "status": self.status,
-            "error": self.error,
-            "body_bytes": self.body_bytes,
-            "body_sha256": self.body_sha256,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """A call to be made: of which job, to whom, what it says."""
-
-    provider: str
-    nonce: str
-    job: Job
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    rules: Mapping[str, Any]
-    attempt: int = 1
-
-    def begun(self, due_ms: float, now_ms: float) -> Delivery:
-        """The record of this call."""
-        told = sha256(self.body).hexdigest()
-        job, body_bytes = self.job, len(self.body)
-        return Delivery(self.provider, self.nonce, job.case, self.url, self.attempt, body_bytes, told, due_ms, now_ms)
+    begun: tuple[int, int]  # the job's tries and submission: another try of it is told anew
+    told: set[str] = field(default_factory=set)  # moments
+    timer: Waiting | None = None  # of the next moment
+    due: deque[tuple[Errand, float]] = field(default_factory=deque)  # not called yet, with when they were due
+    is_busy: bool = False
+    is_open: bool | None = None  # whether its URL passed the challenge; None: not asked yet
 
 
 class Webhooks:
     """The webhooks of one fleet."""
 
-    def __init__(self, fleet: Fleet, courier: Courier | None = None) -> None:
+    def __init__(self, fleet: Fleet, makers: Makers, courier: Courier | None = None) -> None:
         self._fleet = fleet
         self._clock = fleet.clock
+        self._makers = makers
         self._courier = HttpCourier() if courier is None else courier
-        self._ends: dict[tuple[str, str], Waiting] = {}
-        self._later = 0  # calls after the first of a job that wait
-        self._later_bytes = 0
+        self._lines: dict[Key, Line] = {}
+        self._later = 0  # further tries that wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -108,58 +73,111 @@ class Webhooks:
         self._count = 0
         self._epoch = 0
         self.dropped = 0  # for want of room
-        fleet.desk.changed = self.changed
+        fleet.desk.watchers.append(self.changed)
 
     # --- when ---------------------------------------------------------------------------------------------------------
 
     def changed(self, provider: str, nonce: str) -> None:
-        """A job was begun, changed or forgotten: its end is told when it comes, as it now comes."""
-        waiting = self._ends.pop((provider, nonce), None)
-        if waiting is not None:
-            waiting.cancel()
+        """A job was begun, changed or forgotten: what becomes of it is told when it comes, as it now comes."""
+        self._plan(provider, nonce, taken_over=False)
+
+    def taken_over(self, provider: str, nonce: str) -> None:
+        """A job came here from another worker, which told of it so far."""
+        self._plan(provider, nonce, taken_over=True)
+
+    def forget(self, provider: str, nonce: str) -> None:
+        """Another worker has taken a job over, and tells of it from now on."""
+        line = self._lines.get((provider, nonce))
+        if line is not None and line.timer is not None:
+            line.timer.cancel()
+            line.timer = None
+            self._drop_idle((provider, nonce))
+
+    def _plan(self, provider: str, nonce: str, *, taken_over: bool) -> None:
+        key = (provider, nonce)
+        line = self._lines.get(key)
+        if line is not None and line.timer is not None:
+            line.timer.cancel()
+            line.timer = None
         kept = self._fleet.desk.kept(provider, nonce)
         job = None if kept is None else kept.serving.job
-        if kept is None or job is None or job.plan.hook.is_lost or not self._dialect(provider, kept).hook_url(kept.ask):
+        if kept is None or job is None or job.plan.hook.is_lost or not self._url(provider, kept):
+            self._drop_idle(key)
             return
-        due_ms = end_ms(job)
-        if due_ms >= NEVER or look(_found(job), due_ms) is None:
-            return  # it never ends, or is forgotten before
-        if self._is_full():
+        begun = (job.tries, job.submitted_ms)
+        if line is None:
+            if self._is_full():
+                return
+            line = self._lines[key] = Line(begun)
+        elif line.begun != begun:
+            line.begun = begun
+            line.told.clear()
+        if taken_over:
+            now_ms = self._clock.now_ms()
+            line.told |= {moment.name for moment in moments(job) if moment.at_ms < int(now_ms)}
+        self._next(key, line, kept, job)
+        if line.is_open is None and Rules.of(kept).challenge_ms is not None:
+            self._work_on(key, line)
+
+    def _next(self, key: Key, line: Line, kept: Kept, job: Job) -> None:
+        """Wait for the next moment that is to be told."""
+        rules, known = Rules.of(kept), truth(job)
+        asked = self._dialect(key[0], kept).hook_on(kept.ask)
+        if asked is not None:
+            rules = Rules({**rules.facts, "on": asked})
+        gone_ms = job.submitted_ms + min(job.plan.vanishes_ms, job.plan.ttl_ms)  # it is forgotten before
+        for moment in moments(job):
+            if moment.name in line.told or moment.at_ms >= min(NEVER, gone_ms) or not self._tells(rules, job, moment):
+                continue
+            if look(known, moment.at_ms) is not None:
+                line.timer = self._clock.call_at(moment.at_ms, partial(self._come, key, line, moment))
+                return
+        self._drop_idle(key)
+
+    def _tells(self, rules: Rules, job: Job, moment: Moment) -> bool:
+        """Whether a moment has its call when it comes: one that tells of the job running may come after its end."""
+        return rules.tells(moment) and not (job.plan.hook.is_followed and moment.name == "running")
+
+    def _come(self, key: Key, line: Line, moment: Moment) -> None:
+        """A moment has come."""
+        line.timer = None
+        kept = self._fleet.desk.kept(*key)
+        job = None if kept is None else kept.serving.job
+        if kept is None or job is None:
+            self._drop_idle(key)
             return
-        end = partial(self._ended, provider, nonce, job)
-        self._ends[(provider, nonce)] = self._clock.call_at(due_ms, end)
+        line.told.add(moment.name)
+        due_ms = float(moment.at_ms)
+        line.due.append((self._errand(key, kept, truth(job), moment), due_ms))
+        hook = job.plan.hook
+        if moment.name == "ended" and hook.is_followed:
+            stale = self._errand(key, kept, _running(job, moment.at_ms), Moment("running", moment.at_ms))
+            self._wait(hook.gap_ms, stale)
+        self._work_on(key, line)
+        self._next(key, line, kept, job)
 
     def _is_full(self) -> bool:
-        full = len(self._ends) + len(self._tasks) + self._later >= WAITING_MAX or self._later_bytes > BYTES_MAX
+        full = len(self._lines) + self._later >= WAITING_MAX
         self.dropped += full
         return full
 
-    def _ended(self, provider: str, nonce: str, job: Job) -> None:
-        """A job has come to its end."""
-        self._ends.pop((provider, nonce), None)
-        kept = self._fleet.desk.kept(provider, nonce)
-        if kept is None or kept.serving.job is not job:
-            return
-        end = end_ms(job)
-        self._call(self._errand(provider, kept, job, end))
-        if job.plan.hook.is_followed:
-            running = _running(job, end)
-            stale = self._errand(provider, replace(kept, serving=replace(kept.serving, job=running)), job, end)
-            self._wait(job.plan.hook.gap_ms, stale)
+    def _drop_idle(self, key: Key) -> None:
+        """Forget a line that nothing is left of."""
+        line = self._lines.get(key)
+        if line is not None and not line.is_busy and not line.due and line.timer is None:
+            del self._lines[key]
 
     def _wait(self, ms: float, errand: Errand) -> None:
         """Make a call later, if there is room for it until then."""
         if self._is_full():
             return
         self._later += 1
-        self._later_bytes += len(errand.body)
         epoch = self._epoch
 
         def due() -> None:
             if epoch == self._epoch:
                 self._later -= 1
-                self._later_bytes -= len(errand.body)
-                self._call(errand)
+                self._begin(self._deliver(errand, self._clock.now_ms()))
 
         self._clock.call_at(self._clock.now_ms() + ms, due)
 
@@ -171,23 +189,27 @@ class Webhooks:
             raise LookupError(kept.serving.nonce)
         return cast(JobDialect, held.known.mount.dialect)
 
-    def _errand(self, provider: str, kept: Kept, job: Job, at_ms: int) -> Errand:
+    def _url(self, provider: str, kept: Kept) -> str:
+        return self._dialect(provider, kept).hook_url(kept.ask)
+
+    def _errand(self, key: Key, kept: Kept, job: Job, moment: Moment) -> Errand:
+        """The call that tells how a job stands at a moment."""
+        provider, nonce = key
+        hook, view = job.plan.hook, look(job, moment.at_ms)
+        told = f"{nonce[:-6]}000000" if hook.other_id else nonce
+        of_job = replace(kept, serving=replace(kept.serving, job=job, nonce=told))
+        message = f"{nonce}-{job.tries}-{moment.name}"
+        state = "" if view is None else view.state.value
+        rules, url = Rules.of(kept), self._url(provider, kept)
         dialect = self._dialect(provider, kept)
-        told = replace(kept, serving=replace(kept.serving, job=_found(kept.serving.job or job)))
-        nonce, url = kept.serving.nonce, dialect.hook_url(kept.ask)
-        call = Call(f"{nonce}-{at_ms}", url, at_ms // 1000)
-        headers, body = dialect.hook_call(told, at_ms, call)
-        if job.plan.hook.other_id:
-            body = body.replace(nonce.encode(), f"{nonce[:-6]}000000".encode())
-        rules = {**USUAL, **kept.profile.facts.get("webhook", {})}
-        return Errand(provider, nonce, job, url, headers, body, rules)
+        return Errand(provider, nonce, of_job, dialect, state, moment.at_ms, url, message, hook, rules)
 
     # --- how ----------------------------------------------------------------------------------------------------------
 
-    def _call(self, errand: Errand) -> None:
-        """Begin a call; nobody waits for it."""
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin something that nobody waits for."""
         self._idle.clear()
-        task = asyncio.get_running_loop().create_task(self._deliver(errand, self._clock.now_ms()))
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._over)
 
@@ -196,35 +218,82 @@ class Webhooks:
         if not self._tasks:
             self._idle.set()
 
-    async def _deliver(self, errand: Errand, due_ms: float) -> None:
+    def _work_on(self, key: Key, line: Line) -> None:
+        if not line.is_busy:
+            line.is_busy = True
+            self._begin(self._work(key, line))
+
+    async def _work(self, key: Key, line: Line) -> None:
+        """Make the calls of a job that are due, one after the other."""
         epoch = self._epoch
+        try:
+            if line.is_open is None:
+                line.is_open = await self._challenged(key)
+            while line.due and epoch == self._epoch:
+                errand, due_ms = line.due.popleft()
+                if line.is_open:
+                    await self._deliver(errand, due_ms)
+        finally:
+            line.is_busy = False
+            if epoch == self._epoch:
+                self._drop_idle(key)
+
+    async def _challenged(self, key: Key) -> bool:
+        """Whether the URL of a job may be called: it echoes a challenge, or its provider asks for none."""
+        kept = self._fleet.desk.kept(*key)
+        timeout_ms = None if kept is None else Rules.of(kept).challenge_ms
+        if kept is None or timeout_ms is None:
+            return True
+        job, url, now_ms = kept.serving.job, self._url(key[0], kept), self._clock.now_ms()
+        text = draws.word(32, CHALLENGE, kept.serving.seed, key[1])
+        case, body = None if job is None else job.case, orjson.dumps({CHALLENGE: text})
+        made = Delivery(*key, case, url, f"{key[1]}-{CHALLENGE}", CHALLENGE, 1, now_ms, now_ms)
+        said = await self._post(made, JSON, body, timeout_ms)
+        if said is not None and not _echoes(said, made.status, text):
+            made.error = "the challenge was not echoed: nothing is called"
+        return made.error is None
+
+    async def _deliver(self, errand: Errand, due_ms: float) -> None:
+        epoch, now_ms = self._epoch, self._clock.now_ms()
+        made = errand.begun(due_ms, now_ms)
+        try:
+            headers, body = await self._makers.done(partial(errand.write, now_ms))
+        except Exception as error:
+            log.exception("the webhook %s could not be written", errand.message)
+            made.error = f"Windtunnel could not write it: {error!r}"
+            self._record(made)
+            return
+        await self._post(made, headers, body, errand.rules.facts["timeout_ms"])
+        gap_ms = None if made.error == NO_WEB else errand.again_ms(made.status)
+        if gap_ms is not None and epoch == self._epoch:
+            self._wait(gap_ms, errand.again())
+
+    async def _post(
+        self, made: Delivery, headers: tuple[tuple[str, str], ...], body: bytes, timeout_ms: float
+    ) -> bytes | None:
+        """One call and its record: the body of the answer, None where none came."""
+        epoch, answer = self._epoch, None
         async with self._turns:
             if epoch != self._epoch:
-                return
-            made = errand.begun(due_ms, self._clock.now_ms())
-            self._made.append(made)
-            self._count += 1
-            if not is_web(errand.url):
-                made.error = "not an http or https URL"
-                return
-            timeout_ms = min(float(errand.rules["timeout_ms"]), TIMEOUT_MS_MAX)
+                return None
+            made.bears(headers, body)
+            self._record(made)
+            if not is_web(made.url):
+                made.error = NO_WEB
+                return None
             try:
-                made.status = await self._courier.post(errand.url, errand.headers, errand.body, timeout_ms)
+                answer = await self._courier.post(made.url, headers, body, min(float(timeout_ms), TIMEOUT_MS_MAX))
+                made.status = answer.status
             except Undelivered as error:
                 made.error = str(error)
             made.ended_ms = self._clock.now_ms()
-        gap_ms = self._again_ms(errand, made)
-        if gap_ms is not None and epoch == self._epoch:
-            self._wait(gap_ms, replace(errand, attempt=errand.attempt + 1))
-
-    def _again_ms(self, errand: Errand, made: Delivery) -> float | None:
-        """After how long a call is made once more; None: it is not."""
-        rules, hook = errand.rules, errand.job.plan.hook
-        if made.status in rules["taken"]:
-            return hook.gap_ms if errand.attempt <= hook.copies else None
-        return float(rules["gap_ms"]) if errand.attempt < rules["tries"] else None
+        return None if answer is None else answer.body
 
     # --- on record ----------------------------------------------------------------------------------------------------
+
+    def _record(self, made: Delivery) -> None:
+        self._made.append(made)
+        self._count += 1
 
     async def settled(self, wait_ms: float) -> None:
         """Return once no call is under way, or the wait is over. What waits for the clock is not under way."""
@@ -234,9 +303,10 @@ class Webhooks:
         """What was called, the oldest first, numbered from 1."""
         first = self._count - len(self._made) + 1
         calls = [made.as_json(first + at) for at, made in enumerate(self._made) if case in (None, made.case)]
+        waiting = sum(line.timer is not None for line in self._lines.values())
         return {
             "webhooks": calls,
-            "waiting": len(self._ends) + self._later,
+            "waiting": waiting + self._later,
             "under_way": len(self._tasks),
             "dropped": self.dropped,
         }
@@ -244,11 +314,12 @@ class Webhooks:
     def clear(self) -> None:
         """Forget all calls, and make none of those that wait."""
         self._epoch += 1
-        for waiting in self._ends.values():
-            waiting.cancel()
-        self._ends.clear()
+        for line in self._lines.values():
+            if line.timer is not None:
+                line.timer.cancel()
+        self._lines.clear()
         self._made.clear()
-        self._later = self._later_bytes = self._count = self.dropped = 0
+        self._later = self._count = self.dropped = 0
 
     async def close(self) -> None:
         """End what is under way."""
@@ -267,10 +338,12 @@ def is_web(url: str) -> bool:
         return False
 
 
-def _found(job: Job) -> Job:
-    """The job as its provider knows it, whatever a poll is told."""
-    plan = job.plan
-    return replace(job, plan=replace(plan, hidden_ms=0, reopens_ms=NEVER, keep_ms=NEVER))
+def _echoes(said: bytes, status: int | None, text: str) -> bool:
+    """Whether an answer is the challenge itself."""
+    try:
+        return status is not None and 200 <= status < 300 and orjson.loads(said) == {CHALLENGE: text}
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _running(job: Job, end: int) -> Job:

@@ -24,10 +24,10 @@ from PIL import Image, ImageDraw, ImageOps
 
 from simulator import draws
 from simulator.media import sound
-from simulator.media.pictures import Kept, picture
+from simulator.media.pictures import picture
 from simulator.media.speech import speech
+from simulator.media.store import STORE
 
-BYTES: Final = 64 << 20
 LOOP_S: Final = 1
 POSES: Final = 6  # distinct frames of a loop
 SMALLEST: Final = 16  # pixels a side
@@ -71,7 +71,7 @@ def clip(
         raise ValueError(f"a clip of {seconds} s at {fps} frames a second, {width} x {height}: {due}")
     first = None if first_frame is None else sound.digest(first_frame)
     key = draws.digest("clip", prompt, seconds, width, height, fps, seed, first, audio)
-    return _KEPT.get(key, lambda: _made(prompt, seconds, (width, height), fps, seed, first_frame, audio))
+    return STORE.get(key, lambda: _made(prompt, seconds, (width, height), fps, seed, first_frame, audio))
 
 
 def probe(data: bytes) -> Facts:
@@ -86,9 +86,6 @@ def probe(data: bytes) -> Facts:
             return Facts(*told, seconds, fps, frames, "".join(voices[:1]), box.metadata.get("title", ""))
     except (av.error.FFmpegError, IndexError) as error:
         raise ValueError(f"no clip could be read: {error}") from None
-
-
-_KEPT = Kept(BYTES)
 
 
 def _made(

@@ -1,29 +1,28 @@
 """Real pictures: a flat two-tone pattern that the seed picks, with the prompt written on it.
 
 The same arguments always give the same bytes (of one version of Pillow). Drawing takes some tens of milliseconds, so
-the last pictures are kept, bounded in bytes.
+the last pictures are kept (`simulator/media/store.py`).
 """
 
 from __future__ import annotations
 
 import colorsys
 import io
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from random import Random
-from threading import Lock
 from typing import Any, Final, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
 from simulator import draws
+from simulator.media.letters import shown
+from simulator.media.store import STORE
 
 Form = Literal["png", "jpeg", "webp"]
 Colour = tuple[int, int, int, int]
 
 FORMS: Final = ("png", "jpeg", "webp")
-BYTES: Final = 64 << 20
 QUALITY: Final = 90  # of a picture whose compression nobody named
 SMALLEST_FONT: Final = 8
 FONT_STEPS: Final = (9, 12, 16, 22, 30, 44, 64)  # parts of the shorter side, the largest font first
@@ -46,36 +45,7 @@ def picture(
     (not in a JPEG, which has no such thing); `sharpness` below 1 gives the blocks of a picture still being made.
     """
     key = draws.digest("picture", prompt, width, height, form, seed, compression, background, sharpness)
-    return _KEPT.get(key, lambda: _made(prompt, width, height, form, seed, compression, background, sharpness))
-
-
-class Kept:
-    """The last pictures, bounded in bytes."""
-
-    def __init__(self, bytes_max: int = BYTES) -> None:
-        self._pictures: OrderedDict[bytes, bytes] = OrderedDict()
-        self._bytes_max = bytes_max
-        self._lock = Lock()
-        self.bytes = 0
-
-    def get(self, key: bytes, make: Callable[[], bytes]) -> bytes:
-        """The picture of that key, made if it is not there."""
-        with self._lock:
-            found = self._pictures.get(key)
-            if found is not None:
-                self._pictures.move_to_end(key)
-                return found
-        made = make()
-        with self._lock:
-            if key not in self._pictures:
-                self._pictures[key] = made
-                self.bytes += len(made)
-            while self.bytes > self._bytes_max:
-                self.bytes -= len(self._pictures.popitem(last=False)[1])
-        return made
-
-
-_KEPT = Kept()
+    return STORE.get(key, lambda: _made(prompt, width, height, form, seed, compression, background, sharpness))
 
 
 def _made(
@@ -168,7 +138,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 def _write(draw: ImageDraw.ImageDraw, prompt: str, width: int, height: int, panel: Colour) -> None:
     """The text on a panel in the middle, in the largest font that holds all of it; else as much as has room."""
-    words = prompt.split()
+    words = shown(prompt).split()
     if not words:
         return
     room_x, room_y = width * 0.8, height * 0.7

@@ -4,7 +4,7 @@ The voice goes by syllables at a pitch of its own; about 15 letters a second, wh
 emoji) takes the time of two. The tones (`simulator.media.tones`) survive every form and most ways of encoding them
 again, so `heard` needs no table of what was ever said: any worker of any fleet reads it. The same arguments give the
 same bytes (of one version of PyAV). Making and hearing both take CPU time in proportion to the length, so what was
-made and heard last is kept, bounded in bytes.
+made and heard last is kept (`simulator/media/store.py`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ from unicodedata import east_asian_width
 
 from simulator import draws
 from simulator.media import sound, tones
-from simulator.media.pictures import Kept
 from simulator.media.sound import RATE_HZ, Form
+from simulator.media.store import STORE
 
 LETTERS_PER_S: Final = 15
 SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 2 * 3600  # of a sound: nobody listens further
 VOICE_LOUDNESS: Final = 0.25
 TONE_LOUDNESS: Final = 0.04
-SPEECH_BYTES: Final = 64 << 20
-HEARD_BYTES: Final = 8 << 20
 _PITCHES_HZ: Final = (98, 110, 123, 147, 165, 185, 208, 233)
 _OVERTONES: Final = ((1.0, 0.5, 0.2), (1.0, 0.25, 0.35), (1.0, 0.7, 0.1), (1.0, 0.35, 0.25))  # below the tones' band
 _GLIDES: Final = (-0.08, -0.03, 0.04, 0.1)  # of the pitch, within a syllable
@@ -45,7 +43,7 @@ class Sound(NamedTuple):
 def speech(text: str, voice: str, form: Form, speed: float = 1.0, seed: int = 0) -> bytes:
     """The text spoken; longer than `duration_s` where the tones need it. Raises ValueError above 32 kB of text."""
     key = draws.digest("speech", text, voice, form, speed, seed)
-    return _MADE.get(key, lambda: sound.encoded(_samples(text, voice, speed, seed), form))
+    return STORE.get(key, lambda: sound.encoded(_samples(text, voice, speed, seed), form))
 
 
 def duration_s(text: str, speed: float = 1.0) -> float:
@@ -64,13 +62,10 @@ def heard(data: bytes) -> str | None:
 
 def listened(data: bytes) -> Sound:
     """How long a sound is, and its text if a fleet spoke it. Raises ValueError for what is no sound."""
-    told = _HEARD.get(sound.digest(data), lambda: _told(_listened(data)))
+    key = draws.digest("heard", sound.digest(data))
+    told = STORE.get(key, lambda: _told(_listened(data)))
     seconds, is_speech, text = told.decode("utf-8", "surrogatepass").split(" ", 2)
     return Sound(float(seconds), text if is_speech == "1" else None)
-
-
-_MADE = Kept(SPEECH_BYTES)
-_HEARD = Kept(HEARD_BYTES)
 
 
 def _samples(text: str, voice: str, speed: float, seed: int) -> bytes:

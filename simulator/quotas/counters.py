@@ -16,8 +16,8 @@ Mark = object  # what `take` returns, to correct the amount later
 class Counter(Protocol):
     """The state of one quota for one caller."""
 
-    def room(self, now_ms: int) -> int:
-        """How much may be taken now; below 0 once more was used than had been taken."""
+    def room(self, now_ms: int) -> float:
+        """How much may be taken now; below 0 once more was used than had been taken. Whole, but for a balance."""
 
     def wait_ms(self, now_ms: int, amount: int) -> int | None:
         """How long until so much may be taken, if nobody else comes; 0: now; None: never, or nobody can know."""

@@ -6,21 +6,27 @@ use nothing.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from simulator.jobs.desk import BEGIN, effect
 from simulator.journal import Outcome
 from simulator.memory import Known
 from simulator.problem import Exceeded, Problem
 from simulator.providers import Provider
 from simulator.quotas import headers as quota_headers
 from simulator.quotas import sentences as quota_sentences
+from simulator.quotas.accounts import Held, JobSlots, Slot
 from simulator.quotas.limiter import Claim, Limit, Limiter, Standing, Taken, Used
 from simulator.quotas.load import AT_ONCE, UNLOADED, Load, Pace
 
 QUOTA, LOAD = "quota", "load"  # what the journal says of a request that was refused here
+JOBS: Final = 20_000  # whose places and prices a door can still change
+BALANCE: Final = "balance"
+
+Costs = Mapping[str, float]  # by unit
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +53,34 @@ class Visit:
         exceeded = None if self.problem is None else self.problem.exceeded
         return told if exceeded is None else (*quota_headers.retry(style, exceeded), *told)
 
+    @property
+    def held_ms(self) -> int:
+        """How long the job that it begins waits for a place."""
+        slots = (mark for _, counter, mark, _ in self.taken if isinstance(counter, JobSlots))
+        return max((slot.held_ms for slot in slots if isinstance(slot, Slot)), default=0)
+
+    @property
+    def funds(self) -> tuple[tuple[str, float], ...]:
+        """What is left of the balances that it is charged to: (unit, amount)."""
+        return () if self.limiter is None else tuple(self.limiter.funds(self.taken))
+
+    def began(self, job: str, until_ms: int, costs: Costs, now_ms: float) -> None:
+        """It began a job, which counts until then and costs so much; "": it began none, and costs so much itself."""
+        if self.limiter is None or self.problem is not None:
+            return
+        if job:
+            self.door.began(self, job, until_ms, costs, now_ms)
+            return
+        self.limiter.spend(self.taken, costs)
+        self.limiter.settle([one for one in self.taken if one.limit.of == "jobs"], Used(0, 0, 0), now_ms)
+
+    def refuse(self, now_ms: float) -> Problem:
+        """Its balance does not do: it leaves as if it had not come in."""
+        self.settle(Used(0, 0, 0), now_ms)
+        self.problem, self.refused_by = Problem("billing"), QUOTA
+        self.door.refused[BALANCE] += 1
+        return self.problem
+
     def leave(self, outcome: Outcome | None, now_ms: float) -> None:
         """The reply ended, whoever ended it; None: it never began."""
         self.settle(used(outcome), now_ms)
@@ -69,6 +103,28 @@ class Door:
     load: Load | None = None
     in_flight: int = 0
     refused: Counter[str] = field(default_factory=Counter)  # by what the quota counts; "load" for a full queue
+    jobs: OrderedDict[str, Visit] = field(default_factory=OrderedDict)  # by the nonces of those that were begun
+    moved: Callable[[str, list[Held]], None] = lambda *_: None  # told (provider, jobs) of those that wait anew
+
+    @property
+    def unplanned(self) -> bool:
+        """Whether whoever comes may have to wait for a job that has no plan yet."""
+        return self.limiter is not None and self.limiter.unplanned
+
+    def began(self, visit: Visit, job: str, until_ms: int, costs: Costs, now_ms: float) -> None:
+        """A job was begun by that request."""
+        self.jobs[job] = visit
+        if len(self.jobs) > JOBS:
+            self.jobs.popitem(last=False)
+        self.changed(job, until_ms, costs, now_ms)
+
+    def changed(self, job: str, until_ms: int, costs: Costs, now_ms: float) -> None:
+        """A job ends at another moment than was known, or costs another amount."""
+        visit = self.jobs.get(job)
+        if visit is not None and visit.limiter is not None and visit.limiter is self.limiter:
+            moved = visit.limiter.began(visit.taken, job, until_ms, costs, now_ms)
+            if moved:
+                self.moved(self.provider.name, moved)
 
     def enter(self, found: Claim, style: str, now_ms: float) -> Visit:
         """Admit or refuse a request; `style` is how its wire tells of quotas."""
@@ -87,7 +143,7 @@ class Door:
     def _limit(self, visit: Visit, limiter: Limiter, found: Claim) -> None:
         taken = limiter.admit(found, visit.now_ms)
         if isinstance(taken, Exceeded):
-            visit.problem = _problem(taken, visit.style)
+            visit.problem = Problem("billing") if taken.of == BALANCE else _problem(taken, visit.style)
             visit.refused_by = QUOTA
             self.refused[taken.of] += 1
         else:
@@ -96,7 +152,7 @@ class Door:
 
 
 def _problem(exceeded: Exceeded, style: str) -> Problem:
-    counted = "requests" if exceeded.of in ("requests", "concurrency") else "tokens"
+    counted = "requests" if exceeded.of in ("requests", "concurrency", "jobs") else "tokens"
     type_ = counted if quota_headers.STYLES[style].typed else None
     return Problem("rate_limit", quota_sentences.sentence(style, exceeded), type=type_, exceeded=exceeded)
 
@@ -127,21 +183,13 @@ def claim(known: Known) -> Claim | None:
         input_tokens=ask.input_tokens,
         cached_tokens=ask.cached_tokens,
         output_tokens=None if most is None else most * ask.choices,
+        jobs=max(1, ask.choices) if effect(known.mount.dialect, ask.operation) == BEGIN else 0,
     )
 
 
 def key_of(known: Known) -> str:
-    """The one of the provider's keys that a request bears, in whatever header or parameter; "" when it needs none."""
-    keys = known.provider.keys
-    for _, value in known.headers:
-        word = value.rpartition(b" ")[2].decode("latin-1")
-        if word in keys:
-            return word
-    for pair in known.subject.query.split("&"):
-        word = pair.partition("=")[2]
-        if word in keys:
-            return word
-    return ""
+    """The key that a request bears."""
+    return known.provider.borne(known.headers, known.subject.query)
 
 
 def used(outcome: Outcome | None) -> Used:
@@ -159,6 +207,7 @@ class Doors(dict[str, Door]):
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         super().__init__()
         self._providers = providers
+        self.moved: Callable[[str, list[Held]], None] = lambda *_: None
         self.reset()
 
     def reset(self) -> None:
@@ -174,7 +223,8 @@ class Doors(dict[str, Door]):
         if not limits and row.load is None:
             self.pop(provider, None)
             return
-        door = self.setdefault(provider, Door(row, load=row.load))
+        door = self.setdefault(provider, Door(row, load=row.load, moved=lambda *moved: self.moved(*moved)))
+        door.jobs.clear()
         door.limiter = Limiter(limits) if limits else None
 
     def as_json(self, now_ms: float) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A row of models or providers picks one by the fact `rate_headers`. Sources: OpenAI's guide (limit, remaining and reset
 for requests and tokens; a reset is a Go duration), Azure's replies (integers, may be negative, both retry headers),
 Anthropic's reference (RFC 3339, tokens in whole thousands), Groq's (requests are those of a day), OpenRouter's (a reset
-is a Unix time in milliseconds). Gemini and many compatible servers tell nothing in headers.
+is a Unix time in milliseconds), Replicate's recorded replies (no limit). Gemini and many compatible servers tell
+nothing in headers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from simulator.script import Script
 Headers = tuple[tuple[str, str], ...]
 
 FACT = "rate_headers"
-LIMITS = ("x-ratelimit-", "anthropic-ratelimit-")  # how the headers begin that true ones replace
+LIMITS = ("x-ratelimit-", "anthropic-ratelimit-", "ratelimit-")  # how the headers begin that true ones replace
 RETRY = ("retry-after", "retry-after-ms")
 THOUSAND = 1000
 
@@ -31,7 +32,7 @@ class Style:
 
     header: str = ""  # "" tells nothing of limits
     words: Mapping[str, str] = field(default_factory=dict)  # ours -> the vendor's, in the order in which they are told
-    parts: tuple[str, str, str] = ("limit", "remaining", "reset")
+    parts: tuple[str, str, str] = ("limit", "remaining", "reset")  # "": not told
     reset: Callable[[float, int], str] = lambda _now_ms, reset_ms: str(-(-reset_ms // 1000))
     longest: frozenset[str] = frozenset()  # of what the quota with the longest time is told, not the shortest
     below_zero: bool = False  # whether `remaining` may be negative
@@ -66,6 +67,7 @@ STYLES: Mapping[str, Style] = {
     "openrouter": Style(
         "x-ratelimit-{part}", {"requests": ""}, reset=lambda now_ms, reset_ms: str(int(now_ms) + reset_ms), retry=()
     ),
+    "replicate": Style("ratelimit-{part}", {"requests": ""}, parts=("", "remaining", "reset")),
     "retry_after": Style(),
     "gemini": Style(retry=()),  # the wait is in the body
     "none": Style(retry=()),
@@ -94,7 +96,9 @@ def limits(style: Style, standings: Sequence[Standing], now_ms: float) -> Header
             remaining = remaining // THOUSAND * THOUSAND
         values = (str(told.limit.limit), str(remaining), style.reset(now_ms, told.reset_ms))
         headers += [
-            (style.header.format(of=word, part=part), value) for part, value in zip(style.parts, values, strict=True)
+            (style.header.format(of=word, part=part), value)
+            for part, value in zip(style.parts, values, strict=True)
+            if part
         ]
     return tuple(headers)
 

@@ -13,7 +13,13 @@ from simulator.rules.timeline import read_time_ms
 DAY_MS = 86_400_000
 PER_DUE = 'a time of at least 1 ms, such as "1m", "10s" or "1d"'
 KINDS = ("fixed", "sliding", "token_bucket")
-OF = ("requests", "input_tokens", "output_tokens", "tokens", "concurrency")
+OF = ("requests", "input_tokens", "output_tokens", "tokens", "concurrency", "jobs", "balance")
+TIMELESS = {
+    "concurrency": "it counts what is in flight",
+    "jobs": "it counts what is in flight",
+    "balance": "it does not come back with time",
+}
+ONLY = {"over": "jobs", "slots": "jobs", "unit": "balance"}  # keys that only one kind of quota has
 BY = ("key", "org", "model")
 
 
@@ -34,14 +40,21 @@ def read(rows: Sequence[Mapping[str, Any]], where: str = "quotas") -> tuple[Limi
 def _limit(row: Mapping[str, Any]) -> Limit:
     of, kind = row.get("of", "requests"), row.get("kind", "sliding")
     burst = row.get("burst")
-    if of == "concurrency" and set(row) & {"per", "kind", "burst"}:
-        raise ValueError("concurrency without per, kind and burst: it counts what is in flight")
+    if of in TIMELESS and set(row) & {"per", "kind", "burst"}:
+        raise ValueError(f"{of} without per, kind and burst: {TIMELESS[of]}")
+    for name, owner in ONLY.items():
+        if name in row and of != owner:
+            raise ValueError(f"{name} only with of: {owner}")
+    if of == "balance" and "unit" not in row:
+        raise ValueError("unit: what the balance is counted in, as the provider charges (credits, usd, seconds)")
+    if of != "balance" and row["limit"] != int(row["limit"]):
+        raise ValueError("limit: a whole number, but for a balance")
     if burst is not None and kind != "token_bucket":
         raise ValueError("burst only with kind: token_bucket")
     return Limit(
-        limit=row["limit"],
+        limit=row["limit"] if of == "balance" else int(row["limit"]),
         of=of,
-        per_ms=None if of == "concurrency" else read_per_ms(row.get("per", "1m")),
+        per_ms=None if of in TIMELESS else read_per_ms(row.get("per", "1m")),
         kind=kind,
         by=tuple(row.get("by", ("key", "model"))),
         burst=burst,
@@ -50,6 +63,9 @@ def _limit(row: Mapping[str, Any]) -> Limit:
         count=row.get("count", "actual"),
         cached=row.get("cached", "counted"),
         estimate=row.get("estimate", ESTIMATE),
+        over=row.get("over", "refuse"),
+        slots=row.get("slots", "job"),
+        unit=row.get("unit", ""),
     )
 
 
@@ -71,7 +87,11 @@ ROW_SCHEMA: Mapping[str, Any] = {
     "additionalProperties": False,
     "required": ["limit"],
     "properties": {
-        "limit": {"type": "integer", "minimum": 0, "description": "How much; 0 refuses everything."},
+        "limit": {
+            "type": "number",
+            "minimum": 0,
+            "description": "How much, whole but for a balance; 0 refuses everything.",
+        },
         "of": {"enum": list(OF), "description": "What is counted; requests if nothing is said."},
         "per": {"description": f"{PER_DUE}; 1m if nothing is said", "type": ["string", "number"]},
         "kind": {"enum": list(KINDS), "description": "How it is counted; sliding if nothing is said."},
@@ -87,6 +107,15 @@ ROW_SCHEMA: Mapping[str, Any] = {
         "count": {"enum": ["actual", "admission"], "description": "Whether tokens are corrected once the reply ended."},
         "cached": {"enum": ["counted", "free"], "description": "Whether input read from a cache counts."},
         "estimate": {"type": "integer", "minimum": 0, "description": "Output assumed where nobody names the most."},
+        "over": {
+            "enum": ["refuse", "queue"],
+            "description": "Jobs: what becomes of those for which there is no room; refused if nothing is said.",
+        },
+        "slots": {
+            "enum": ["job", "result"],
+            "description": "Jobs: whether one takes one place or one for each of its results; one if nothing is said.",
+        },
+        "unit": {"type": "string", "minLength": 1, "description": "Balance: the provider's unit, e.g. credits."},
     },
 }
 

@@ -22,6 +22,7 @@ _WORDS = {
     "input_tokens": "input tokens",
     "output_tokens": "output tokens",
     "concurrency": "concurrent requests",
+    "jobs": "jobs in flight",
 }
 _OPENAI_MORE = "Visit https://platform.openai.com/account/rate-limits to learn more."
 _GROQ_MORE = "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing"
@@ -70,7 +71,7 @@ def _openai(exceeded: Exceeded, where: str, minute: str) -> str:
 
 
 def azure(exceeded: Exceeded) -> str:
-    what = "call" if exceeded.of in ("requests", "concurrency") else "token"
+    what = "call" if exceeded.of in ("requests", "concurrency", "jobs") else "token"
     wait = "later" if exceeded.wait_ms is None else f"after {-(-exceeded.wait_ms // 1000)} seconds"
     return (
         f"Your requests to {exceeded.model} for {exceeded.model} have exceeded the {what} rate limit for your current "

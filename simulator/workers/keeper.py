@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any
@@ -21,7 +22,7 @@ from simulator.journal import Outcome
 from simulator.judge import Fate, Judge, Passage
 from simulator.memory import Known
 from simulator.problem import Problem
-from simulator.quotas.doors import arrival, used
+from simulator.quotas.doors import QUOTA, arrival, used
 from simulator.quotas.limiter import Claim, Used
 from simulator.quotas.load import Pace
 from simulator.rules.gates import Hold, Line, Visitor
@@ -40,6 +41,8 @@ class Told(msgspec.Struct, array_like=True):
     problem: Problem | None
     refused_by: str
     told: tuple[tuple[str, str], ...] | None
+    held_ms: int
+    funds: tuple[tuple[str, float], ...]
 
 
 class Decided(msgspec.Struct, array_like=True):
@@ -69,6 +72,19 @@ def made(kind: str, values: Mapping[str, Any]) -> Fault:
     return msgspec.convert(values, type=FAULTS[kind], strict=False)
 
 
+class KeeperJudge(Judge):
+    """What the keeper does for its own requests: it decides, once it knows what it must."""
+
+    def __init__(self, judge: Judge, planned: Callable[[str], Awaitable[None]]) -> None:
+        super().__init__(judge.plan, judge.attempts, judge.doors, judge.gates)
+        self._planned = planned
+
+    async def fate(self, known: Known, now_ms: float) -> Fate:
+        """Count a request and decide it."""
+        await self._planned(known.subject.provider)
+        return await super().fate(known, now_ms)
+
+
 class Keeper:
     """The worker that decides: what it answers the others."""
 
@@ -77,15 +93,26 @@ class Keeper:
         self._judge = fleet.judge
         self._tickets = count(1)
         self._passages: dict[int, Passage] = {}
+        self._planned = asyncio.Event()  # set whenever a job was told of
         self._held: dict[str, asyncio.Event] = {}
 
     def handlers(self) -> dict[str, Handler]:
         """By name."""
-        return {"fate": self.fate, "left": self.left, "hold": self.hold, "gone": self.gone, "counted": self.counted}
+        return {
+            "fate": self.fate,
+            "began": self.began,
+            "refused": self.refused,
+            "changed": self.changed,
+            "left": self.left,
+            "hold": self.hold,
+            "gone": self.gone,
+            "counted": self.counted,
+        }
 
     async def fate(self, argument: Any) -> Any:
         """Count a request and decide it."""
         asked = msgspec.convert(argument, Asked)
+        await self.planned(asked.subject.provider)
         fate = self._judge.decide(asked.subject, asked.arrival, asked.now_ms)
         told = None if fate.passage is None else self._told(fate.passage)
         return msgspec.to_builtins(Decided(fate.attempt, fate.call, [plain(one) for one in fate.faults], told))
@@ -94,7 +121,35 @@ class Keeper:
         ticket = next(self._tickets)
         if passage.problem is None:
             self._passages[ticket] = passage
-        return Told(ticket, passage.pace, passage.problem, passage.refused_by, passage.told)
+        told = (passage.problem, passage.refused_by, passage.told, passage.held_ms, passage.funds)
+        return Told(ticket, passage.pace, *told)
+
+    async def planned(self, provider: str) -> None:
+        """Return once the ends of all jobs are known for which somebody may have to wait."""
+        door = self._fleet.doors.get(provider)
+        while door is not None and door.unplanned:
+            self._planned.clear()
+            await self._planned.wait()
+
+    async def began(self, argument: Any) -> None:
+        """A request that was let in began a job, or none: until when that counts, and what it costs."""
+        ticket, job, until_ms, costs, now_ms = argument
+        passage = self._passages.get(ticket)
+        if passage is not None:
+            passage.began(job, until_ms, costs, now_ms)
+        self._planned.set()
+
+    async def refused(self, argument: Any) -> None:
+        """A request that was let in is refused after all: its balance does not do."""
+        ticket, now_ms = argument
+        passage = self._passages.pop(ticket, None)
+        if passage is not None:
+            passage.refuse(now_ms)
+        self._planned.set()
+
+    async def changed(self, argument: Any) -> None:
+        """A job ends at another moment than was known, or costs another amount."""
+        self._judge.changed(*argument)
 
     async def left(self, argument: Any) -> None:
         """A reply ended: what it used."""
@@ -102,6 +157,7 @@ class Keeper:
         passage = self._passages.pop(ticket, None)
         if passage is not None:
             passage.settle(Used(*use), now_ms)
+        self._planned.set()
 
     async def counted(self, argument: Any) -> None:
         """Requests that nothing met, counted by another worker."""
@@ -142,7 +198,7 @@ class _Far:
         self._watching = asyncio.create_task(watch())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FarPassage:
     """A request that the keeper let in, or refused."""
 
@@ -151,7 +207,20 @@ class FarPassage:
     problem: Problem | None
     refused_by: str
     told: tuple[tuple[str, str], ...] | None
+    held_ms: int
+    funds: tuple[tuple[str, float], ...]  # when it was let in
     tell: Callable[[str, Any], None]
+
+    def began(self, job: str, until_ms: int, costs: Mapping[str, float], now_ms: float) -> None:
+        """It began a job, or none."""
+        if self.problem is None:
+            self.tell("began", (self.ticket, job, until_ms, dict(costs), now_ms))
+
+    def refuse(self, now_ms: float) -> Problem:
+        """Its balance does not do."""
+        self.tell("refused", (self.ticket, now_ms))
+        self.problem, self.refused_by = Problem("billing"), QUOTA
+        return self.problem
 
     def leave(self, outcome: Outcome | None, now_ms: float) -> None:
         """The reply ended."""
@@ -171,7 +240,8 @@ class FarJudge(Judge):
         self._peers = peers
         self._uncounted: dict[tuple[str, str], int] = {}
         self._visits = count(1)
-        self._telling: set[asyncio.Task[None]] = set()
+        self._untold: deque[tuple[str, Any]] = deque()
+        self._telling: asyncio.Task[None] | None = None
 
     def count(self, known: Known) -> tuple[int, int]:
         """Count a request that nothing meets, and hand it in later."""
@@ -215,13 +285,25 @@ class FarJudge(Judge):
         finally:
             going.cancel()
 
+    def changed(self, provider: str, job: str, until_ms: int, costs: Mapping[str, float], now_ms: float) -> None:
+        """A job ends at another moment than was known when it began, or costs another amount."""
+        self._tell("changed", (provider, job, until_ms, dict(costs), now_ms))
+
+    async def settled(self) -> None:
+        """Return once the keeper has been told all there was to tell."""
+        while self._telling is not None and not self._telling.done():
+            await self._telling
+
     def _tell(self, name: str, argument: Any) -> None:
-        async def tell() -> None:
+        """Tell the keeper something soon: in order, and nobody waits for it."""
+        self._untold.append((name, argument))
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_all())
+
+    async def _tell_all(self) -> None:
+        while self._untold:
+            name, argument = self._untold.popleft()
             try:
                 await self._peers.tell(KEEPER, name, argument)
             except Lost as error:
                 log.error("%s was not told: %s", name, error)
-
-        task = asyncio.create_task(tell())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)

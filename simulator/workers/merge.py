@@ -74,10 +74,22 @@ def jobs(replies: Sequence[Told]) -> Told:
     return replies[0]._replace(body=orjson.dumps({"jobs": ordered}).decode())
 
 
+def webhooks(replies: Sequence[Told]) -> Told:
+    """The calls of all in the order in which they left, numbered anew."""
+    told = [orjson.loads(reply.body) for reply in replies]
+    calls = sorted(
+        (call for one in told for call in one["webhooks"]), key=lambda call: (call["sent_ms"], call["due_ms"])
+    )
+    content = {"webhooks": [{**call, "n": n} for n, call in enumerate(calls, 1)]}
+    content |= {name: sum(one[name] for one in told) for name in ("waiting", "under_way", "dropped")}
+    return replies[0]._replace(body=orjson.dumps(content).decode())
+
+
 MERGES: Final[Mapping[str, Callable[[Sequence[Told]], Told]]] = {  # by path; of any other the keeper's reply stands
     "/explain": explain,
     "/jobs": jobs,
     "/lateness": lateness,
     "/metrics": metrics,
+    "/webhooks": webhooks,
 }
 QUERIES: Final[Mapping[str, str]] = {"/lateness": "counts=true"}  # what is asked of each instead

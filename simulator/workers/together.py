@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from uvicorn._types import ASGI3Application
 
+from simulator.jobs.bills import total
 from simulator.workers import cursor
 from simulator.workers.asgi import Asked, Told, call
 from simulator.workers.keeper import KEEPER
-from simulator.workers.merge import MERGES, QUERIES
+from simulator.workers.merge import MERGES, QUERIES, jobs
 from simulator.workers.peers import Handler, Lost, Peers
 
 BODY_BYTES_MAX = 4 << 20
-ASK, CHANGE, JOURNAL = "control-ask", "control-change", "control-journal"
+ASK, WAIT, CHANGE, JOURNAL = "control-ask", "control-wait", "control-change", "control-journal"
+WAIT_MS_MAX = 120_000
 
 
 def handlers(control: ASGI3Application, index: int) -> Mapping[str, Handler]:
@@ -36,7 +38,7 @@ def handlers(control: ASGI3Application, index: int) -> Mapping[str, Handler]:
         found = Asked(*asked)
         return await call(control, found._replace(query=f"{found.query}&since={since[index]}".lstrip("&")))
 
-    return {ASK: local, CHANGE: local, JOURNAL: journal}
+    return {ASK: local, WAIT: local, CHANGE: local, JOURNAL: journal}
 
 
 class Together:
@@ -73,12 +75,37 @@ class Together:
             return _agreed([Told(*reply) for reply in await self._peers.command(CHANGE, asked)])
         below = path.removeprefix(self._prefix)
         merge = MERGES.get(below)
+        if below == "/bills":
+            return await self._bills(asked)
+        waits = request.query_params.get("wait_ms", "")
+        wait_ms = min(int(waits), WAIT_MS_MAX) if _numeric(waits) else 0
         if merge is None:
-            return Told(*await self._peers.ask(KEEPER, ASK, asked))
+            return Told(*await self._peers.ask(KEEPER, ASK, asked, wait_ms))
         asked = asked._replace(query=QUERIES.get(below, asked.query))
-        replies = [Told(*reply) for reply in await self._peers.command(ASK, asked)]
+        replies = await self._all(WAIT if wait_ms else ASK, asked, wait_ms)
         wrong = [reply for reply in replies if reply.status != 200]
         return wrong[0] if wrong else merge(replies)
+
+    async def _all(self, name: str, asked: Asked, wait_ms: float = 0.0) -> list[Told]:
+        """What every worker says."""
+        return [Told(*reply) for reply in await self._peers.command(name, asked, wait_ms)]
+
+    async def _bills(self, asked: Asked) -> Told:
+        """What the requests of all amount to, and the jobs of all, each once."""
+        params = dict(parse_qsl(asked.query))
+        of = params.pop("of", "all")
+        of_requests = urlencode({**params, "of": "requests" if of == "all" else of})
+        replies = await self._all(ASK, asked._replace(query=of_requests))
+        if replies[0].status != 200:
+            return replies[0]
+        parts = [orjson.loads(reply.body) for reply in replies]
+        found: list[Any] = []
+        if of == "all":
+            of_jobs = asked._replace(path=f"{self._prefix}/jobs", query=urlencode(params))
+            found = orjson.loads(jobs(await self._all(ASK, of_jobs)).body)["jobs"]
+        rows = total((row for part in parts for row in part["bills"]), found)
+        content = {"bills": rows, "dropped": sum(part["dropped"] for part in parts)}
+        return Told(200, "application/json", orjson.dumps(content).decode())
 
     async def _journal(self, asked: Asked, params: dict[str, str]) -> Told:
         """The entries of all workers in the order of arrival, once they are complete or the wait is over."""
@@ -94,7 +121,7 @@ class Together:
             int(params.get(name, "0")) if _numeric(params.get(name)) else 0 for name in ("wait_ms", "limit")
         )
         replies = await self._peers.command(
-            JOURNAL, [*asked._replace(query=urlencode(params)), since], min(wait_ms, 120_000)
+            JOURNAL, [*asked._replace(query=urlencode(params)), since], min(wait_ms, WAIT_MS_MAX)
         )
         told = [Told(*reply) for reply in replies]
         if any(reply.status != 200 for reply in told):

@@ -9,10 +9,11 @@ from redis.asyncio import Redis
 
 from simulator import edge
 from simulator.runtime import CONTROL_PATH, Runtime
-from simulator.workers.keeper import KEEPER, FarJudge, Keeper
+from simulator.workers import neighbours
+from simulator.workers.keeper import KEEPER, FarJudge, Keeper, KeeperJudge
 from simulator.workers.peers import Handler, Peers, Role
 from simulator.workers.shelves import Shelves
-from simulator.workers.together import CHANGE, JOURNAL, Together, handlers
+from simulator.workers.together import CHANGE, JOURNAL, WAIT, Together, handlers
 
 HAND_IN_MS = 50.0  # how soon the keeper hears of requests that nothing met
 
@@ -27,14 +28,20 @@ class Worker:
         fleet = runtime.fleet
         fleet.salt = (role.worker,)
         if role.worker == KEEPER:
-            self.peers.on(Keeper(fleet).handlers())
+            keeper = Keeper(fleet)
+            self.peers.on(keeper.handlers())
+            fleet.judge = KeeperJudge(fleet.judge, keeper.planned)
         else:
             self._far = fleet.judge = FarJudge(fleet.judge, self.peers)
-        shelves = Shelves(fleet, self.peers)
+        if runtime.app.door is not None:
+            neighbours.share(runtime.app.door, self.peers)
+        shelves = Shelves(fleet, self.peers, runtime.control.webhooks, runtime.app.makers)
+        if role.worker == KEEPER:
+            fleet.doors.moved = shelves.hold_soon
         self.peers.on(shelves.handlers())
         control: Any = runtime.app.control
         local = handlers(control, role.worker)
-        self.peers.on({**local, CHANGE: self._after_handing_in(local[CHANGE])}, slow=frozenset({JOURNAL}))
+        self.peers.on({**local, CHANGE: self._after_handing_in(local[CHANGE])}, slow=frozenset({JOURNAL, WAIT}))
         runtime.app.control = Together(self.peers, CONTROL_PATH)
         runtime.app.shelves = shelves
 

@@ -15,6 +15,7 @@ from simulator import providers
 from simulator.clock import Clock
 from simulator.dialects import DIALECTS
 from simulator.runtime import Runtime
+from simulator.server import bind
 
 TIMEOUT_S = 20
 END, RESET = "end", "reset"
@@ -213,10 +214,12 @@ def message(prompt: str, *, stream: bool = False, provider: str = "anthropic", *
 
 
 @contextmanager
-def running(clock: Clock | None = None, seed: int = 7, rows: object = None) -> Iterator[Live]:
-    """A fleet on a free port, in a thread."""
+def running(clock: Clock | None = None, seed: int = 7, rows: object = None, *, mail: bool = False) -> Iterator[Live]:
+    """A fleet on a free port, in a thread; with a mail server if so wished."""
     found = providers.read(rows, DIALECTS, seed) if rows else providers.load(providers.FILE, DIALECTS, seed)
     runtime = Runtime.of(found, clock or Clock(), seed, "127.0.0.1", 0)
+    if mail:
+        runtime.use_mail(bind("127.0.0.1", 0))
     ready = threading.Event()
 
     def serve() -> None:

@@ -29,9 +29,11 @@ from tests.simulator import (
     test_framing_quirks,
     test_gates,
     test_job_faults,
+    test_long_job_modes,
     test_mode_mismatch,
     test_tool_quirks,
     test_usage_quirks,
+    test_webhook_moments,
     test_webhooks,
 )
 from tests.simulator.live import END, RESET, Live, Reply, chat, message, running
@@ -39,7 +41,7 @@ from tests.simulator.live import END, RESET, Live, Reply, chat, message, running
 QUIRKS = (  # see what they name in CATALOGUE
     *(test_framing_quirks, test_mode_mismatch, test_connection_faults, test_chunk_quirks),
     *(test_usage_quirks, test_tool_quirks, test_error_quirks, test_content_faults, test_gates),
-    *(test_job_faults, test_webhooks),
+    *(test_job_faults, test_long_job_modes, test_webhooks, test_webhook_moments),
 )
 SEEN: set[str] = set()  # kinds that a test of this file looks for
 

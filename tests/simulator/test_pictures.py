@@ -84,14 +84,3 @@ def test_a_blunt_picture_has_the_blocks_of_the_sharp_one() -> None:
     assert len(blunt.getcolors(1 << 16) or []) <= 64
     again = sharp.resize((8, 8), Image.Resampling.BOX).resize((256, 256), Image.Resampling.NEAREST)
     assert again.tobytes() == blunt.tobytes()
-
-
-def test_what_is_kept_is_bounded_in_bytes() -> None:
-    kept = pictures.Kept(bytes_max=100)
-    for number in range(10):
-        kept.get(b"%d" % number, lambda: b"x" * 30)
-    assert kept.bytes == 90
-    made: list[str] = []
-    kept.get(b"9", lambda: made.append("kept") or b"")  # type: ignore[func-returns-value]
-    kept.get(b"0", lambda: made.append("gone") or b"y" * 30)  # type: ignore[func-returns-value]
-    assert made == ["gone"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ from jsonschema import Draft202012Validator
 from simulator.clock import Clock
 from simulator.control.api import openapi
 from tests.simulator.live import Live, running
+from tests.simulator.receiver import Receiver, after, calls, receiving
 from tests.simulator.runpod_exchange import TIMES, call, later, status, submit, told
 
 CATALOGUE = [
@@ -25,69 +23,18 @@ CATALOGUE = [
     "out-of-order-callbacks",
     "webhook-id-mismatch",
 ]
-WAIT_MS = 10_000
-
-
-@dataclass
-class Receiver:
-    """A server that takes webhooks, and answers with what it was told to."""
-
-    url: str = ""
-    got: list[bytes] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)  # of the next calls; then 200
-    silent: threading.Event | None = None  # held until this is set
-
-    @property
-    def bodies(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for body in self.got]
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            found.got.append(self.rfile.read(int(self.headers["content-length"])))
-            found.headers.append({name.lower(): value for name, value in self.headers.items()})
-            if found.silent is not None:
-                found.silent.wait(20)
-            self.send_response(found.answers.pop(0) if found.answers else 200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield found
-    if found.silent is not None:
-        found.silent.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with receiving() as found:
+        yield found
 
 
 @pytest.fixture
 def fleet() -> Iterator[Live]:
     with running(Clock("manual")) as live:
         yield live
-
-
-def calls(fleet: Live, query: str = "") -> list[dict[str, Any]]:
-    """The webhooks on record, once none is under way."""
-    found: list[dict[str, Any]] = fleet.control("GET", f"webhooks?wait_ms={WAIT_MS}{query}")["webhooks"]
-    return found
-
-
-def after(fleet: Live, seconds: float) -> list[dict[str, Any]]:
-    """The webhooks on record so many seconds later."""
-    later(fleet, seconds)
-    return calls(fleet)
 
 
 def test_the_end_of_a_job_is_told(fleet: Live, receiver: Receiver) -> None:
@@ -134,7 +81,7 @@ def test_the_record_keeps_to_its_schema(fleet: Live, receiver: Receiver) -> None
     submit(fleet, webhook=receiver.url)
     after(fleet, 10)
     document = openapi()
-    for path, name in (("jobs", "jobs"), ("webhooks", "webhooks")):
+    for path, name in (("jobs", "jobs"), ("bills", "bills"), ("webhooks", "webhooks")):
         reply = document["paths"][f"/__fleet/{path}"]["get"]["responses"]["200"]
         schema = reply["content"]["application/json"]["schema"] | {"components": document["components"]}
         content = fleet.control("GET", path)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from simulator.answers.answer import Block, Native
 from simulator.ask import Ask
+from simulator.dialects.gemini.spoken import spoken
 from simulator.media import pictures
 
 BLOCK_REASONS: Final = (
@@ -173,6 +174,7 @@ NATIVES: Final[Mapping[str, Callable[[Ask, Random], tuple[Block, ...]]]] = Mappi
         "citations": citations,
         "offered": offered,
         "image": image,
+        "speech": spoken,
         "prompt_block": blocked,
         **{f"prompt_{reason.lower()}": partial(blocked, reason=reason) for reason in BLOCK_REASONS},
         **{f"finish_{reason.lower()}": partial(ended, reason=reason) for reason in FINISH_REASONS},

@@ -35,7 +35,7 @@ _MINUTE: Final[Mapping[str, Any]] = MappingProxyType(
 _DAY: Final[Mapping[str, Any]] = MappingProxyType(
     {**_MINUTE, "id": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}
 )
-_METRICS: Final[Mapping[str, tuple[str, str]]] = {  # what is counted -> metric, and the quota's id but for its period
+METRICS: Final[Mapping[str, tuple[str, str]]] = {  # what is counted -> metric, and the quota's id but for its period
     "requests": ("generate_content_paid_tier_requests", "GenerateRequests{per}PerProjectPerModel"),
     "input_tokens": ("generate_content_paid_tier_input_token_count", "GenerateContentPaidTierInputTokensPerModel{per}"),
     "output_tokens": (
@@ -80,7 +80,7 @@ def _quota(problem: Problem, serving: Serving) -> Mapping[str, Any]:
 
 def _exceeded(exceeded: Exceeded) -> Mapping[str, Any]:
     """The quota of the fleet's own that refused."""
-    metric, name = _METRICS[exceeded.of]
+    metric, name = METRICS[exceeded.of]
     per = "PerDay" if (exceeded.per_ms or 0) >= DAY_MS else "PerMinute"
     return {"metric": metric, "id": name.format(per=per), "limit": exceeded.limit}
 

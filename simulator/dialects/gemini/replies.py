@@ -79,9 +79,14 @@ def _rest(answer: Answer, ask: Ask, profile: Profile, feedback: dict[str, Any] |
         return {}
     candidates = max(0, told.output_tokens - told.reasoning_tokens)
     tools = _tool_tokens(answer)
-    image = any("inlineData" in block.content.get("part", {}) for block in _natives(answer.choices[0]))
-    shown = _with_fact(profile, "candidates_modality", "IMAGE") if image else profile
+    made = [block.content["part"]["inlineData"] for block in _natives(answer.choices[0]) if _is_data(block)]
+    modality = made[0]["mimeType"].partition("/")[0].upper() if made else ""  # "image/png" -> IMAGE
+    shown = _with_fact(profile, "candidates_modality", modality) if made else profile
     return {"usageMetadata": gemini_usage.metadata(told, ask, shown, candidates, told.reasoning_tokens, tools)}
+
+
+def _is_data(block: Native) -> bool:
+    return "inlineData" in block.content.get("part", {})
 
 
 def _with_fact(profile: Profile, name: str, value: Any) -> Profile:

@@ -68,7 +68,8 @@ def _upload(ask: Ask, profile: Profile) -> None:
         raise _unsupported("response_format", form, profile, f"{', '.join(others)} or {last}")
     if body.get("timestamp_granularities"):
         _only(profile.has("granularities"), "timestamp_granularities", profile)
-        _with(form, "verbose_json", "timestamp_granularities")
+        if profile.facts["granularities"] != "any":
+            _with(form, "verbose_json", "timestamp_granularities")
     if body.get("include"):
         _only(profile.has("logprobs"), "include", profile)
         _with(form, "json", "include")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from math import ceil, exp
+from math import ceil, exp, floor
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -19,7 +19,9 @@ from simulator.ask import Ask
 from simulator.dialects.base import Profile, Serving
 from simulator.dialects.openai import audio_headers as headers
 from simulator.dialects.openai.audio_request import said
+from simulator.dialects.openai.ids import Letters
 from simulator.dialects.openai.logprobs import each
+from simulator.dialects.openai.templates import compiled
 from simulator.media.transcripts import LANGUAGES, Transcript
 from simulator.script import Frame, Script
 
@@ -65,11 +67,15 @@ class Heard(NamedTuple):
 
     @property
     def _audio_tokens(self) -> int:
+        if (window := self.profile.facts.get("audio_window")) is not None:  # a whole one is counted once it began
+            each, seconds = int(window["tokens"]), int(window["seconds"])
+            return each * ceil(self.transcript.seconds / seconds)
         return ceil(TOKENS_PER_S * self.transcript.seconds)
 
     @property
     def _text_tokens(self) -> int:
-        return tokens.count(said(self.ask.body.get("prompt") or ""))
+        own: int = self.profile.facts.get("own_tokens", 0)
+        return own + tokens.count(said(self.ask.body.get("prompt") or ""))
 
     def logprobs(self, pieces: Sequence[str]) -> list[dict[str, Any]]:
         """The log probability of every token."""
@@ -102,10 +108,30 @@ def written(heard: Heard, serving: Serving) -> Script:
     if (plain := _PLAIN.get(form)) is not None:
         data, kind = plain(heard.transcript).encode(), "text/plain; charset=utf-8"
     else:
-        data, kind = orjson.dumps(_OBJECTS[form](heard)), "application/json"
+        data, kind = orjson.dumps(_object(heard, form, serving)), "application/json"
     output = heard.usage.output_tokens if heard.usage else 0
     frame = Frame(data, "body", output, len(heard.text.encode()))
     return Script(200, headers.answer(kind, ask, profile, serving), (frame,), usage=heard.usage)
+
+
+def _object(heard: Heard, form: str, serving: Serving) -> dict[str, Any]:
+    """The transcript as an object: OpenAI's, or by the vendor's template of that form (the fact `transcripts`)."""
+    told = _OBJECTS[form](heard)
+    template = heard.profile.facts.get("transcripts", {}).get(form)
+    if template is None:
+        return told
+    found, usage = heard.transcript, heard.usage
+    values = {"model": heard.profile.snapshot, "seconds": floor(found.seconds), **told}
+    values["request_id"] = Letters(serving, heard.profile).spell(heard.profile.facts.get("request_id", ""))
+    if heard.ask.body.get("language"):
+        values["asked_language"] = found.language
+    if "segment" in (heard.ask.body.get("timestamp_granularities") or ()):
+        values["spans"] = [{"text": span.text, "start": span.start_s, "end": span.end_s} for span in found.segments]
+    if usage is not None:
+        details = told["usage"]["input_token_details"]
+        values |= {**details, "output": usage.output_tokens, "total": told["usage"]["total_tokens"]}
+    written: dict[str, Any] = compiled(template)(values)
+    return written
 
 
 def _events(heard: Heard, form: str) -> Iterator[Frame]:

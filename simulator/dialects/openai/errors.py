@@ -147,6 +147,7 @@ def _values(style: Style, row: Row, problem: Problem, letters: Letters) -> dict[
     types = facts.get("types", {})
     told = problem.param if native.param else None
     return {
+        **dict(problem.details),
         **blanks,
         "message": sentence.format_map(blanks) if sentence else native.message,
         "given_message": native.message,

@@ -167,10 +167,8 @@ def output(kept: Kept) -> Any:
     work, job = read(kept.ask.body["input"]), kept.serving.job
     if isinstance(work, str) or job is None or not work.pictures or job.plan.is_empty:
         return {"status": "success_no_images", "images": []}
-    in_bucket = kept.profile.has("bucket")
-    data = [
-        _link(kept, index) if in_bucket else b64encode(_drawn(work, index)).decode() for index in range(work.pictures)
-    ]
+    in_bucket, count = kept.profile.has("bucket"), max(1, work.pictures - job.plan.lost_items)
+    data = [_link(kept, index) if in_bucket else b64encode(_drawn(work, index)).decode() for index in range(count)]
     if kept.profile.facts.get("form") == "message":
         return {"message": data[0], "status": "success"}
     kind = "s3_url" if in_bucket else "base64"

@@ -29,6 +29,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {  # kind -> status and sentenc
     "unknown_model": (404, "endpoint not found"),
     "not_kept": (404, "job not found"),
     "rate_limit": (429, "too many requests"),
+    "billing": (402, "insufficient balance"),
     "server_error": (500, "internal server error"),
     "overloaded": (503, "no capacity"),
     "too_large": (413, "request body too large"),
@@ -126,6 +127,15 @@ class RunPod(Performing):
     def produced(self, kept: Kept, now_ms: float) -> int:
         """How many items of its stream a job has made."""
         return work.produced(kept, now_ms)
+
+    def charge(self, kept: Kept, now_ms: float) -> Mapping[str, float]:
+        """The seconds that its worker ran, and their price where the endpoint has one (`usd_per_s`)."""
+        job = kept.serving.job
+        view = None if job is None else look(job, now_ms)
+        if view is None or not view.run_ms:
+            return {}
+        seconds, price = view.run_ms / 1000, kept.profile.facts.get("usd_per_s")
+        return {"seconds": seconds} if price is None else {"seconds": seconds, "usd": seconds * price}
 
     def error(self, problem: Problem, serving: Serving) -> Script:  # noqa: ARG002
         """A refusal: a text, or nothing for a wrong key."""

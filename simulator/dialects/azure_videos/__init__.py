@@ -1,0 +1,1 @@
+"""Azure's wire for the first Sora: jobs whose generations are clips."""

@@ -1,0 +1,1 @@
+"""fal's wire: held runs, and the queue."""

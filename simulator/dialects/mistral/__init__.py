@@ -1,0 +1,1 @@
+"""Mistral's wires that are nobody else's."""

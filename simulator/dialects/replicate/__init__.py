@@ -1,0 +1,1 @@
+"""Replicate's wire: models and their versions, predictions, trainings, files."""

@@ -1,0 +1,1 @@
+"""xAI's wires besides text: pictures and videos (Imagine), and voice."""
