@@ -35,7 +35,11 @@ class Row:
 
 
 def read_row(data: Mapping[str, Any]) -> Row:
-    """A row from its YAML. Raises KeyError when `dialects` or `vendor` is missing."""
+    """A row from its YAML. Raises KeyError when `dialects` or `vendor` is missing, ValueError for a key that is a bool.
+
+    YAML reads a bare `on` as true: such a fact would be there and never be found.
+    """
+    _check_keys(data, str(data.get("vendor")))
     named = {model: model for model in data.get("ids", [])} | data.get("snapshots", {})
     return Row(
         dialects=frozenset(data["dialects"]),
@@ -44,6 +48,14 @@ def read_row(data: Mapping[str, Any]) -> Row:
         match=tuple(data.get("match", [])),
         facts=data.get("facts", {}),
     )
+
+
+def _check_keys(value: Any, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(key, bool):
+                raise ValueError(f"{where}: YAML reads a key as {key!r}; quote it")
+            _check_keys(inner, f"{where}.{key}")
 
 
 @cache

@@ -57,12 +57,14 @@ def receiving() -> Iterator[Receiver]:
     found.url = f"http://127.0.0.1:{server.server_port}/hook"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield found
-    if found.silent is not None:
-        found.silent.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield found
+    finally:
+        if found.silent is not None:
+            found.silent.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def calls(fleet: Live, query: str = "") -> list[dict[str, Any]]:

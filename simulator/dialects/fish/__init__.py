@@ -1,0 +1,1 @@
+"""Fish Audio's wire: speech, transcripts, voices, wallet."""
