@@ -35,10 +35,10 @@ from simulator.quotas.accounts import Held as Waits
 from simulator.quotas.accounts import lacking
 from simulator.quotas.doors import Doors, key_of
 from simulator.quotas.load import UNLOADED
-from simulator.rules.directives import NONE, AnswerSpec, Directives, read
+from simulator.rules.asked import asked_of
+from simulator.rules.directives import NONE, AnswerSpec
 from simulator.rules.gates import Gates
 from simulator.rules.plan import Plan
-from simulator.rules.rule import Rule, from_directive
 from simulator.rules.selectors import Subject
 from simulator.rules.tallies import Attempts
 from simulator.script import Script
@@ -224,7 +224,7 @@ class Fleet:
         except Refused as refused:
             problem = refused.problem
         try:
-            directives, asked = _directives(ask, body, seen)
+            directives, asked = asked_of(ask, body, seen)
         except ValueError as error:
             directives, asked = NONE, ()
             problem = Problem("invalid_request", f"Windtunnel directive: {error}")
@@ -487,18 +487,3 @@ def _no_operation(method: str, path: str, path_exists: bool) -> Problem:
     if path_exists:
         return Problem("method_not_allowed", param=method)
     return Problem("not_found", param=f"{method} {path}")
-
-
-def _directives(ask: Ask | None, body: bytes, headers: Mapping[str, str]) -> tuple[Directives, tuple[Rule, ...]]:
-    """The directives of a request and the rules they make. Raises ValueError.
-
-    What the assistant said in earlier turns directs nothing. Of a request that could not be read, the raw text is
-    searched.
-    """
-    if ask is not None:
-        text = "\n".join(turn.text for turn in ask.turns if turn.role != "assistant")
-    else:
-        text = body.decode("utf-8", "replace") if b"[[" in body else ""
-    found = read(text, headers)
-    rules = tuple(from_directive(spec, f"directive {index}") for index, spec in enumerate(found.faults))
-    return found, rules

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -212,12 +213,8 @@ async def _callers(fleet: Server, polls: list[bytes]) -> list[Caller]:
     count = min(CONNECTIONS, len(polls))
     callers: list[Caller] = []
     for at in range(count):
-        own = cycle(polls[at::count])
-        _, caller = await asyncio.get_running_loop().create_connection(
-            lambda own=own: Caller(own),
-            url.hostname,
-            url.port,  # type: ignore[misc]
-        )
+        make = partial(Caller, cycle(polls[at::count]))
+        _, caller = await asyncio.get_running_loop().create_connection(make, url.hostname, url.port)
         callers.append(caller)
     return callers
 

@@ -11,7 +11,10 @@ from simulator.dialects.ark.tasks import ArkTasks
 from simulator.dialects.azure_videos.jobs import AzureVideos
 from simulator.dialects.base import Dialect
 from simulator.dialects.bfl.flux import Flux
+from simulator.dialects.deepgram.deepgram import Deepgram
+from simulator.dialects.elevenlabs.elevenlabs import ElevenLabs
 from simulator.dialects.fal.api import FalQueue, FalRun
+from simulator.dialects.fish.fish import Fish
 from simulator.dialects.dashscope.services import DashScope
 from simulator.dialects.gemini.generate import GeminiGenerate
 from simulator.dialects.gemini.predict import GooglePredict
@@ -70,5 +73,8 @@ _ALL: Final[tuple[Dialect, ...]] = (
     Replicate(),
     FalRun(),
     FalQueue(),
+    Fish(),
+    Deepgram(),
+    ElevenLabs(),
 )
 DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}

@@ -82,7 +82,10 @@ class Rules:
     @classmethod
     def of(cls, kept: Kept) -> Rules:
         """Those for a job."""
-        return cls({**USUAL, **kept.profile.facts.get("webhook", {})})
+        facts: Mapping[Any, Any] = kept.profile.facts.get("webhook", {})
+        return cls(
+            {**USUAL, **{"on" if name is True else name: value for name, value in facts.items()}}
+        )  # as YAML reads
 
     def tells(self, moment: Moment) -> bool:
         """Whether it calls then."""

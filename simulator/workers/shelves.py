@@ -84,7 +84,7 @@ class Shelves:
         ask, name, does = known.ask, known.provider.name, effect_of(known)
         if ask is None:
             return known
-        if does in (PURGE, SURVEY):
+        if does in (PURGE, SURVEY) or ask.among:
             await self._gather(name)
             if does == PURGE:
                 await self._take_over(name, self._fleet.desk.queued(known, self._fleet.clock.now_ms()))
@@ -93,9 +93,9 @@ class Shelves:
                 if self._fleet.shelf.get(name, nonce) is None:
                     await self._fetch(name, nonce)
         elif ask.needs:
-            return await self._with_needed(known, headers)
-        elif known.subject.case is None and ask.operation in downloads(known.mount.dialect):
-            return await self._of_case(known)
+            known = await self._with_needed(known, headers)
+        if known.subject.case is None and ask.operation in downloads(known.mount.dialect):
+            known = await self._of_case(known)
         return known
 
     async def _with_needed(self, known: Known, headers: Headers) -> Known:

@@ -1,4 +1,4 @@
-"""RunPod's own Python SDK, straight against the fleet: submit, poll, hold, stream, cancel, and the states that it knows.
+"""RunPod's own Python SDK, straight against the fleet: submit, poll, hold, stream, cancel, and the states it knows.
 
 It is no dependency of this project; where it is not installed, these tests are skipped.
 """
@@ -73,9 +73,7 @@ def test_a_wrong_key_is_told_as_such(endpoints: Any) -> None:
         endpoints("echo", api_key="sk-wrong").run({"prompt": "x"})
 
 
-def test_it_submits_again_after_a_429_and_the_first_submission_was_no_job(
-    endpoints: Any, case: str, seen: Any
-) -> None:
+def test_the_sdk_does_not_submit_again_after_a_429(endpoints: Any, case: str, seen: Any) -> None:
     """Its session retries 408 and 429 by itself, but not a submission: that is no idempotent method."""
     with pytest.raises(Exception, match="429"):
         endpoints("echo").run({"prompt": f"[[case:{case}]]{SOON}[[fault: status=429 attempt=1]]"})

@@ -163,4 +163,4 @@ def test_the_rows_in_the_docs_are_sound() -> None:
     for data in found:
         rows = data.get("providers") or [{"name": "x", "dialect": "openai_chat", "region": "r", **data}]
         assert providers.read({"providers": rows}, DIALECTS, 1)
-    assert len(found) == 3
+    assert len(found) == 4

@@ -84,6 +84,15 @@ def test_only_the_moments_of_the_fact_are_told(started: Any, receiver: Receiver)
     assert states(after(fleet, 20)) == ["running"]
 
 
+def test_the_key_may_be_written_as_yaml_reads_it(started: Any, receiver: Receiver) -> None:
+    """An `on` without quotes is a truth value there."""
+    fleet = started()
+    provider = fleet.runtime.fleet.providers["runpod"]
+    provider.mounts[0].facts["webhook"] = {True: ["queued"]}
+    submit(fleet, webhook=receiver.url)
+    assert states(after(fleet, 20)) == ["queued"]
+
+
 def test_the_order_holds_though_the_clock_jumps_and_the_receiver_is_slow(started: Any, receiver: Receiver) -> None:
     fleet = started()
     receiver.silent = threading.Event()

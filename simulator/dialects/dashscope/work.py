@@ -116,7 +116,7 @@ def failure(kept: Kept, view: View) -> tuple[str, str]:
 def rewritten(ask: Ask, serving: Serving) -> str:
     """The prompt as the service rewrote it."""
     words = prose.title(draws.dice("rewritten", serving.seed), 12)
-    return f"{results.shown(ask.body['text']).rstrip('.')}. {words}."
+    return f"{results.shown(ask.body['text']).rstrip('.')}. {words.capitalize()}."
 
 
 def extends(ask: Ask, facts: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ def read(request: Request, kinds: tuple[str, ...]) -> Mapping[str, Any]:
         raise Refused(Problem("unsupported"))
     try:
         body = _parsed(kind, told, request.body)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise unparsable(f"Could not parse the body as {kind}: {error}") from None
     if not isinstance(body, Mapping):
         message = "Input should be a valid dictionary or object to extract fields from"

@@ -61,10 +61,14 @@ class Fields:
             return ""
         if len(value) < least:
             noun = "character" if least == 1 else "characters"
-            self.flaw("string_too_short", f"String should have at least {least} {noun}", name, ctx={"min_length": least})
+            self.flaw(
+                "string_too_short", f"String should have at least {least} {noun}", name, ctx={"min_length": least}
+            )
         if len(value) > most:
             told = int(most)
-            self.flaw("string_too_long", f"String should have at most {told} characters", name, ctx={"max_length": told})
+            self.flaw(
+                "string_too_long", f"String should have at most {told} characters", name, ctx={"max_length": told}
+            )
         return value
 
     def number(self, name: str, default: float, low: float = -inf, high: float = inf) -> float:
@@ -101,9 +105,7 @@ class Fields:
     def _is_within(self, name: str, value: float, low: float, high: float) -> bool:
         if not value >= low:
             told = shown(low)
-            self.flaw(
-                "greater_than_equal", f"Input should be greater than or equal to {told}", name, ctx={"ge": low}
-            )
+            self.flaw("greater_than_equal", f"Input should be greater than or equal to {told}", name, ctx={"ge": low})
             return False
         if not value <= high:
             told = shown(high)

@@ -60,7 +60,7 @@ def unprocessable(flaws: Sequence[Mapping[str, Any]]) -> Refused:
 def told(problem: Problem) -> Script:
     """A refusal as an HTTP reply."""
     if problem.kind == UNPARSABLE:
-        return _script(problem.status or 400, PLAIN, (problem.message or "").encode(), problem)
+        return _script(problem.status or 400, PLAIN, (problem.message or "").encode("utf-8", "replace"), problem)
     if problem.kind == UNPROCESSABLE:
         return _script(422, JSON, orjson.dumps(dict(problem.details)["flaws"]), problem)
     kind = problem.kind

@@ -1,0 +1,1 @@
+"""Deepgram's wire: transcripts, speech, the list of models."""

@@ -1,0 +1,1 @@
+"""ElevenLabs' wire: transcripts and speech."""
