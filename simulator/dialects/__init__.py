@@ -11,18 +11,18 @@ from simulator.dialects.ark.tasks import ArkTasks
 from simulator.dialects.azure_videos.jobs import AzureVideos
 from simulator.dialects.base import Dialect
 from simulator.dialects.bfl.flux import Flux
+from simulator.dialects.dashscope.services import DashScope
 from simulator.dialects.deepgram.deepgram import Deepgram
 from simulator.dialects.elevenlabs.elevenlabs import ElevenLabs
 from simulator.dialects.fal.api import FalQueue, FalRun
 from simulator.dialects.fish.fish import Fish
-from simulator.dialects.dashscope.services import DashScope
 from simulator.dialects.gemini.generate import GeminiGenerate
 from simulator.dialects.gemini.predict import GooglePredict
+from simulator.dialects.huggingface.inference import HFInference
 from simulator.dialects.kling.legacy import KlingLegacy
 from simulator.dialects.kling.tasks import Kling
 from simulator.dialects.minimax.tasks import MiniMaxTasks
 from simulator.dialects.minimax.video import MiniMaxVideo
-from simulator.dialects.huggingface.inference import HFInference
 from simulator.dialects.mistral.ocr import MistralOCR
 from simulator.dialects.openai.audio import OpenAIAudio
 from simulator.dialects.openai.chat import OpenAIChat

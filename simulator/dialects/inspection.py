@@ -1,7 +1,7 @@
 """What vendors with an inspection of content make of a prompt: refused as input, refused once rendered, or let pass.
 
-The words are those of the moderation wire (docs/providers.md): the grave categories are refused at the door, the mild
-ones once there is something to look at. The mark `flag:CATEGORY` in a prompt picks one.
+The words are those of the moderation wire (docs/wires/openai-media.md): the grave categories are refused at the door,
+the mild ones once there is something to look at. The mark `flag:CATEGORY` in a prompt picks one.
 """
 
 from __future__ import annotations

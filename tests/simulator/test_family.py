@@ -142,8 +142,8 @@ def test_models_are_listed_with_their_owner(fleet: Live, row: str) -> None:
 
 
 def test_the_page_of_providers_has_every_row_at_its_paths() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
-    table = page.partition("## The OpenAI-compatible family")[2].partition("\n## ")[0]
+    page = (Path(__file__).parents[2] / "docs" / "wires" / "openai-compatible.md").read_text()
+    table = page.partition("\n| row |")[2].partition("\n\n")[0]
     lines = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
     for row, place in FIRST.items():
         if (place.form == "openai" and "aggregator" not in row) or row == "gemini-eu":

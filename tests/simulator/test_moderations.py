@@ -133,7 +133,7 @@ def test_unknown_models_and_parameters(fleet: Live) -> None:
 
 
 def test_the_words_are_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs/providers.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/wires/openai-media.md").read_text()
     rows = re.findall(r"^\| `([a-z/-]+)` \| ([a-z, -]+) \|$", page, re.MULTILINE)
     assert {category: tuple(words.split(", ")) for category, words in rows} == {
         category: words for category, words in WORDS.items() if words
