@@ -24,6 +24,10 @@ conformance: $(STAMP) ## Judge the reference gateway on the fake fleet; writes r
 test: $(STAMP) ## Run every test
 	$(BIN)/pytest
 
+clis: ## Install the coding agents and Node SDKs that tests drive, from npm, into the user's cache
+	npm install --no-audit --no-fund --prefix "$${XDG_CACHE_HOME:-$$HOME/.cache}/windtunnel/clis" \
+	  @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.197 @google/gemini-cli@0.61.0 openai @anthropic-ai/sdk @google/genai
+
 check: $(STAMP) ## Format, lint, types and the walls between the folders
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
