@@ -60,4 +60,4 @@ lock: ## Resolve requirements.lock anew (needs uv)
 clean: ## Remove what can be made again
 	rm -rf $(VENV) reports/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help install conformance test check format mutants load bench up lock clean fuzz
+.PHONY: help install conformance test clis check format mutants load bench up lock clean fuzz

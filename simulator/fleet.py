@@ -134,7 +134,8 @@ class Fleet:
         serving = _serving(known, known.nonces(attempt).decode(), int(now_ms // 1000), attempt, now_ms)
         key = (self.seed, known.provider.name, known.subject.key, attempt)
         played = self._enact(known, serving, key, faults, fate.passage)
-        self._keep(known, serving.nonce, serving.now_s)
+        if played[0].status < 400:
+            self._keep(known, serving.nonce, serving.now_s)
         return played
 
     def unread_nonce(self, mount: Mount) -> str:

@@ -33,6 +33,7 @@ from simulator.dialects.openai.videos import OpenAIVideos
 from simulator.dialects.pictures.pictures import Pictures
 from simulator.dialects.replicate.api import Replicate
 from simulator.dialects.responses.operations import OpenAIResponses
+from simulator.dialects.revai.revai import RevAI
 from simulator.dialects.runpod.serverless import RunPod
 from simulator.dialects.veo.files import VeoFiles
 from simulator.dialects.veo.operations import Veo, VertexVeo
@@ -76,5 +77,6 @@ _ALL: Final[tuple[Dialect, ...]] = (
     Fish(),
     Deepgram(),
     ElevenLabs(),
+    RevAI(),
 )
 DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}

@@ -16,7 +16,7 @@ import orjson
 
 from simulator.ask import Ask, Request
 from simulator.dialects.base import Kept, Profile, Serving
-from simulator.dialects.fish import designs, heard, problems, spoken, voices, wallet
+from simulator.dialects.fish import designs, heard, problems, spoken, voice_requests, voices, wallet
 from simulator.dialects.fish import request as requests
 from simulator.dialects.performing import Performing
 from simulator.jobs import desk, plans
@@ -72,17 +72,17 @@ class Fish(Performing):
             case requests.DESIGN:
                 ask = requests.designed(request)
             case requests.CREATE:
-                ask = voices.created(request)
+                ask = voice_requests.created(request)
             case requests.UPDATE:
-                ask = voices.updated(request)
+                ask = voice_requests.updated(request)
             case requests.LIST:
-                ask = voices.listing(request)
+                ask = voice_requests.listing(request)
             case wallet.CREDIT | wallet.PACKAGE:
                 ask = wallet.asked(request, operation)
             case "fetch_file":
                 ask = Ask(operation, "", fresh=True)
             case _:
-                ask = voices.about(request, operation)
+                ask = voice_requests.about(request, operation)
         return ask._replace(site=request.site)
 
     def check(self, ask: Ask, profile: Profile) -> None:
@@ -93,7 +93,7 @@ class Fish(Performing):
             case requests.HEAR:
                 heard.sound(ask, profile)
             case requests.CREATE:
-                voices.check(ask)
+                voice_requests.check(ask)
 
     def resume(self, ask: Ask, kept: Kept) -> Ask:
         """The request, if what it is about is the voice of this very id."""

@@ -13,24 +13,19 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import yaml
 
 from simulator import draws
-from simulator.ask import Ask, Request, Turn
+from simulator.ask import Ask
 from simulator.dialects.base import Kept, Serving
-from simulator.dialects.fish import bodies
 from simulator.dialects.fish import request as requests
-from simulator.dialects.fish.fields import Fields
-from simulator.dialects.fish.problems import bad
-from simulator.dialects.openai.audio_request import ANY_FILE_HEADER, said
+from simulator.dialects.openai.audio_request import said
 from simulator.jobs.job import State, View, end_ms, look
 from simulator.media import links
 from simulator.media.recoded import recoded
-from simulator.media.speech import heard, listened, speech
+from simulator.media.speech import heard, speech
 from simulator.media.transcripts import ENGLISH, spoken
-from simulator.problem import Problem, Refused
 from simulator.script import Script
 
 STATES: Final[Mapping[State, str]] = {
@@ -41,12 +36,8 @@ STATES: Final[Mapping[State, str]] = {
     State.TIMED_OUT: "failed",
     State.CANCELLED: "failed",
 }
-VISIBILITIES: Final = ("public", "unlist", "private")
-SOUNDS_MAX: Final = 20
-SECONDS_MAX: Final = 270
 SAMPLE: Final = "Hello, this is a sample of my voice."
 FOLDER, STYLE, SAMPLE_LIFE_S = "/task", "cdn", 7 * 86_400
-_PAGE_MAX: Final = 100
 _FILE: Final = Path(__file__).parent / "library.yaml"
 
 
@@ -55,99 +46,6 @@ def library() -> Mapping[str, Any]:
     """The public voices."""
     found: Mapping[str, Any] = yaml.safe_load(_FILE.read_bytes())
     return found
-
-
-# --- requests ---------------------------------------------------------------------------------------------------------
-
-_KINDS: Final = (bodies.MULTIPART, bodies.URLENCODED, bodies.JSON, bodies.MSGPACK)
-
-
-def created(request: Request) -> Ask:
-    """A request for a new voice. Raises Refused."""
-    fields = Fields(bodies.read(request, _KINDS))
-    cover = fields.body.get("cover_image")
-    body: dict[str, Any] = {
-        "type": fields.option("type", ("tts",), None),
-        "title": fields.text("title", None),
-        "description": fields.text("description"),
-        "train_mode": fields.option("train_mode", ("fast",), None),
-        "visibility": fields.option("visibility", VISIBILITIES, "public"),
-        "sounds": fields.files("voices", SOUNDS_MAX),
-        "texts": fields.texts("texts", SOUNDS_MAX),
-        "tags": fields.texts("tags"),
-        "enhance_audio_quality": fields.boolean("enhance_audio_quality", True),
-        "generate_sample": fields.boolean("generate_sample", False),
-        "has_cover": bool(cover),
-        "any_file": request.headers.get(ANY_FILE_HEADER) == "any",
-    }
-    fields.done()
-    if body["visibility"] == "public" and not cover:
-        raise bad("cover_image is required when the model is public")
-    return Ask(requests.CREATE, requests.MODELS[requests.CREATE], _turns(body), body=body, fresh=True)
-
-
-def updated(request: Request) -> Ask:
-    """A request to change a voice. Raises Refused."""
-    fields = Fields(bodies.read(request, _KINDS))
-    body: dict[str, Any] = {"id": request.params["id"]}
-    for name in ("title", "description"):
-        if fields.body.get(name) is not None:
-            body[name] = fields.text(name)
-    if fields.body.get("visibility") is not None:
-        body["visibility"] = fields.option("visibility", VISIBILITIES, "public")
-    if fields.body.get("tags") is not None:
-        body["tags"] = fields.texts("tags")
-    if fields.body.get("cover_image"):
-        body["has_cover"] = True
-    fields.done()
-    return Ask(requests.UPDATE, requests.MODELS[requests.UPDATE], _turns(body), body=body, fresh=True, among=True)
-
-
-def _turns(body: Mapping[str, Any]) -> tuple[Turn, ...]:
-    return (Turn("user", "\n".join(body[name] for name in ("title", "description") if body.get(name))),)
-
-
-def about(request: Request, operation: str) -> Ask:
-    """A request about one voice."""
-    own = request.params["id"]
-    nonce = own[-requests.NONCE_LENGTH :]
-    if operation == requests.DELETE:
-        if any(row["id"] == own for row in library()["voices"]):
-            raise Refused(Problem("permission"))
-        return Ask(operation, "", body={"id": own}, needs=nonce, fresh=True)
-    return Ask(operation, "", body={"id": own}, about=(nonce,), fresh=True)
-
-
-def listing(request: Request) -> Ask:
-    """A request for a list of voices. Raises Refused."""
-    asked = parse_qs(request.query, errors="replace")
-    fields = Fields({name: rows[0] for name, rows in asked.items()}, "query")
-    body = {
-        "size": fields.integer("page_size", 10, 1, _PAGE_MAX),
-        "number": fields.integer("page_number", 1, 1),
-        "own": fields.boolean("self", False),
-        "title": fields.text("title"),
-        "author": fields.text("author_id"),
-        "sort_by": fields.option("sort_by", ("score", "task_count", "created_at"), "score"),
-        "tags": frozenset(asked.get("tag", ())),
-        "languages": frozenset(asked.get("language", ())),
-    }
-    for flaw in fields.flaws:
-        flaw["in"] = "query"
-    fields.done()
-    return Ask(requests.LIST, "", body=body, fresh=True)
-
-
-def check(ask: Ask) -> None:
-    """Raise Refused for sounds of which no voice can be made."""
-    total_s = 0.0
-    for sound in () if ask.body["any_file"] else ask.body["sounds"]:
-        try:
-            total_s += listened(sound).seconds
-        except ValueError:
-            raise bad("Could not decode one of the voices") from None
-    if total_s >= SECONDS_MAX:
-        raise bad(f"The total length of the voices must be less than {SECONDS_MAX} seconds")
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------

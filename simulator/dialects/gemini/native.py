@@ -42,6 +42,7 @@ SIZES: Final[Mapping[str, tuple[int, int]]] = {
     "16:9": (1344, 768),
     "21:9": (1536, 672),
 }
+SCALES: Final[Mapping[str, float]] = {"512": 0.5, "2K": 2, "4K": 4}  # by imageSize
 _PAGES: Final = (
     ("example.com", "The river towns have made teapots for a long time."),
     ("example.org", "Water remembers its boiling point for about an hour."),
@@ -142,7 +143,8 @@ def image(ask: Ask, dice: Random) -> tuple[Block, ...]:
     if "IMAGE" not in (config.get("responseModalities") or ["IMAGE"]):
         return ()
     asked = config.get("imageConfig", {})
-    width, height = SIZES.get(asked.get("aspectRatio", ""), SIZES["1:1"])
+    scale = SCALES.get(asked.get("imageSize", ""), 1)
+    width, height = (round(side * scale) for side in SIZES.get(asked.get("aspectRatio", ""), SIZES["1:1"]))
     options = asked.get("imageOutputOptions", {})
     mime = options.get("mimeType", "image/png")
     form: pictures.Form = "jpeg" if mime == "image/jpeg" else "png"

@@ -1,8 +1,8 @@
 """What the fake moderation flags: a small list of words for each category, and a mark for any.
 
 The words are few and mild, on purpose: they are for tests, and are told in docs/wires/openai-media.md. The mark
-`flag:CATEGORY`, in a text or in the address of a picture, flags just that category. What is not flagged gets a tiny score that follows
-from the input, as real scores are never 0 for what was looked at.
+`flag:CATEGORY`, in a text or in the address of a picture, flags just that category. What is not flagged gets a tiny
+score that follows from the input, as real scores are never 0 for what was looked at.
 """
 
 from __future__ import annotations

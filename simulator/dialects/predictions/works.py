@@ -1,7 +1,7 @@
 """What a model makes of its input: pictures, a clip, a sound, as data of its row.
 
     makes: image                what comes: image, video, audio, transcript, text or weights (of a training)
-    canvas: [1024, 768]         its size, unless the input says another
+    canvas: [1024, 768]         its size, unless the input says another; scales: {2K: 2}: multiplied by its resolution
     sizes: {square: [512, 512]}, aspects: {"16:9": [1344, 768]}, resolutions: {720p: 720} (the shorter side)
     seconds: 5, fps: 24         of a clip or sound whose input names none
     form: png, sound: true      of the file; whether a clip has sound
@@ -135,6 +135,8 @@ def _canvas(meant: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[int, in
     elif aspect in facts.get("aspects", {}):
         width, height = facts["aspects"][aspect]
     width, height = meant.get("width", width), meant.get("height", height)
+    scale = facts.get("scales", {}).get(meant.get("resolution"), 1)
+    width, height = width * scale, height * scale
     side = facts.get("resolutions", {}).get(meant.get("resolution"))
     if side:
         shorter = min(width, height)

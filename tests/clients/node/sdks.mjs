@@ -29,7 +29,6 @@ async function openai() {
       { role: 'user', content: ASKED },
       called,
       { role: 'tool', tool_call_id: called.tool_calls[0].id, content: '4 C' },
-      { role: 'user', content: 'So?' },
     ],
   });
   const seen = [{ type: 'text', text: 'What is it?' }, { type: 'image_url', image_url: { url: `data:image/png;base64,${PIXEL}` } }];

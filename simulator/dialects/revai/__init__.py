@@ -1,0 +1,1 @@
+"""Rev AI's wire: transcripts as jobs."""
