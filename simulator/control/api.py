@@ -166,7 +166,7 @@ class Control:
 
     async def get_fixtures(self, _: Request) -> Response:
         """The canned answers in force, and what is wrong with files that changed."""
-        names = [{"name": one.name, "steps": len(one.steps)} for one in self._fleet.fixtures]
+        names = [{"name": one.name, "steps": len(one.steps)} for one in self._fleet.reader.fixtures]
         problems = [] if self.library is None else [flaw._asdict() for flaw in self.library.flaws]
         return reply({"fixtures": names, "problems": problems})
 

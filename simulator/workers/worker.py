@@ -26,7 +26,7 @@ class Worker:
         self._runtime = runtime
         self._far: FarJudge | None = None
         fleet = runtime.fleet
-        fleet.salt = (role.worker,)
+        fleet.reader.salt = (role.worker,)
         if role.worker == KEEPER:
             keeper = Keeper(fleet)
             self.peers.on(keeper.handlers())

@@ -9,9 +9,10 @@ import pytest
 from simulator import providers
 from simulator.dialects import DIALECTS
 from simulator.faults import FAULTS, Scene
-from simulator.fleet import Fleet, with_nonce
+from simulator.fleet import Fleet
 from simulator.head import whole
 from simulator.judge import Fate
+from simulator.stage import with_nonce
 from tests.simulator.live import chat, message
 from tests.simulator.playing import ROWS, built, known, played, scripted, still_clock
 
