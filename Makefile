@@ -41,6 +41,9 @@ format: $(STAMP) ## Rewrite the files as `check` wants them
 fuzz: $(STAMP) ## Try other examples of every property than `make test` does, and more of them
 	WINDTUNNEL_PROPERTIES=exploring $(BIN)/pytest
 
+kills: $(STAMP) ## Kill workers 200 times under load; needs PostgreSQL and Redis
+	WINDTUNNEL_KILLS=$(or $(KILLS),200) $(BIN)/pytest -s tests/gateway/test_kills.py
+
 mutants: $(STAMP) ## Print which check kills which broken gateway
 	$(BIN)/windtunnel mutants
 
@@ -60,4 +63,4 @@ lock: ## Resolve requirements.lock anew (needs uv)
 clean: ## Remove what can be made again
 	rm -rf $(VENV) reports/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help install conformance test clis check format mutants load bench up lock clean fuzz
+.PHONY: help install conformance test clis check format mutants load bench up lock clean fuzz kills

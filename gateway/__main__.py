@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Unreachable(Exception):
 @click.option("--fleet", help="Base URL of a fleet: the upstreams are pointed at its providers.")
 @click.option("--admin-token", help="Token of the /admin API.")
 @click.option("--log-level", help="debug, info, warning or error.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that serve.")
 @click.option("--json", "as_json", is_flag=True, help="Tell readiness as one line of JSON.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option of the configuration.")
 def gateway(
@@ -32,6 +34,7 @@ def gateway(
     fleet: str | None,
     admin_token: str | None,
     log_level: str | None,
+    workers: int,
     as_json: bool,
     settings: tuple[str, ...],
 ) -> None:
@@ -45,7 +48,7 @@ def gateway(
         named = {"database": database, "admin_token": admin_token, "log_level": log_level}
         flags.update({name: value for name, value in named.items() if value is not None})
         providers = {} if fleet is None else ask_fleet(fleet)
-        run(load(config_file, os.environ, flags, providers), host, port, as_json)
+        run(load(config_file, os.environ, flags, providers), host, port, as_json, workers)
     except (ConfigError, PortInUse, CannotOpen, Unreachable) as error:
         click.echo(f"gateway: {error}", err=True)
         sys.exit(2)
@@ -68,20 +71,15 @@ def ask_fleet(url: str) -> dict[str, dict[str, Any]]:
         raise Unreachable(f"no fleet at {url}: {reason}") from None
 
 
-def run(config: Any, host: str, port: int, as_json: bool) -> None:
-    """Serves until the process is told to end."""
-    import asyncio
-
+def run(config: Any, host: str, port: int, as_json: bool, workers: int = 1) -> None:
+    """Serves until the process is told to end. Raises ConfigError, PortInUse, CannotOpen."""
     from gateway import edge, server
-    from gateway.app import App
-    from gateway.services import open_services
-    from gateway.storage.store import Store
-    from gateway.upstreams.http1 import Http1Transport
 
-    sock = server.listen(host, port)
-    store = Store(config.database)
     token = config.admin_token or edge.token(32)
-    services = open_services(config, store, Http1Transport(), token)
+    if workers > 1:
+        check_workers(config)
+    check_redis(config)
+    sock = server.listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     base_url = f"http://{shown}:{sock.getsockname()[1]}"
 
@@ -90,12 +88,98 @@ def run(config: Any, host: str, port: int, as_json: bool) -> None:
             import json
 
             told = {"base_url": base_url, "admin_url": f"{base_url}/admin", "admin_token": token}
-            click.echo(json.dumps({"gateway": told}))
+            click.echo(json.dumps({"gateway": told | ({"workers": workers} if workers > 1 else {})}))
         else:
             click.echo(f"gateway   {base_url}/api/v1\nadmin     {base_url}/admin   token {token}")
 
+    if workers == 1:
+        work(config, sock, token, ready)
+    else:
+        supervise(config, sock, token, ready, workers)
+
+
+def work(config: Any, sock: Any, token: str, ready: Any, start: Any = None, workers: int = 1) -> None:
+    """One process's serving; `start` is what a supervisor tells it."""
+    import asyncio
+
+    from gateway import edge, server
+    from gateway.app import App
+    from gateway.services import open_services
+    from gateway.storage.store import Store
+    from gateway.upstreams.http1 import Http1Transport
+
+    owner = edge.new_id("proc") if start is None else start.owner
+    store = Store(config.database, name=owner)
+    services = open_services(config, store, Http1Transport(), token, owner=owner, workers=workers)
+    dead, lifeline = ((), None) if start is None else (start.dead, start.lifeline)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(server.serve(services, App(services), sock, ready))
+        runner.run(server.serve(services, App(services), sock, ready, dead, lifeline))
+
+
+def supervise(config: Any, sock: Any, token: str, ready: Any, workers: int) -> None:
+    """Serves with several processes."""
+    import psycopg  # noqa: F401 -- this and the next: once for all workers, before they are forked
+
+    from gateway import app, server, services  # noqa: F401
+    from gateway.storage.engine import CannotOpen
+    from gateway.storage.store import Store
+    from gateway.upstreams import http1  # noqa: F401
+    from gateway.workers import news, roll, shared  # noqa: F401
+    from gateway.workers.supervisor import CannotStart, Start, Supervisor
+
+    Store(config.database).close()  # makes the schema, or says why not
+
+    def one(start: Start) -> None:
+        try:
+            work(config, sock, token, start.ready, start, workers)
+        except CannotOpen as error:
+            click.echo(f"gateway: {error}", err=True)
+            sys.exit(2)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
+
+    try:
+        Supervisor(workers, one, ready, sock, config.drain_s).run()
+    except CannotStart:
+        sys.exit(2)
+
+
+def check_workers(config: Any) -> None:
+    """Raises ConfigError where several workers cannot be one gateway."""
+    from gateway.config import ConfigError
+    from gateway.storage.engine import is_shared
+
+    if not hasattr(os, "fork"):
+        raise ConfigError("--workers: more than 1 needs a system with fork")
+    if not is_shared(config.database):
+        raise ConfigError("--workers: more than 1 needs PostgreSQL (`database`): SQLite lets one process write")
+    if config.redis_url is None:
+        raise ConfigError("--workers: more than 1 needs Redis (`redis_url`): limits and idempotency keys hold for all")
+    if config.test_clock:
+        raise ConfigError("--workers: more than 1 cannot have a `test_clock`: it moves the clock of one process")
+
+
+def check_redis(config: Any) -> None:
+    """Raises ConfigError where there is to be a Redis and none answers."""
+    if config.redis_url is None:
+        return
+    import asyncio
+
+    from gateway.config import ConfigError
+    from gateway.workers.remote import Remote, RemoteDown
+
+    async def check() -> None:
+        remote = Remote(config.redis_url, config.redis_prefix)
+        try:
+            await remote.check()
+        finally:
+            await remote.close()
+
+    try:
+        asyncio.run(check())
+    except (RemoteDown, ValueError) as error:
+        raise ConfigError(f"redis_url: {error}") from None
 
 
 def new_loop() -> Any:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from gateway import body, pricing
+from gateway import body, budgets, pricing
 from gateway.accounts import Key
 from gateway.errors import Header, InvalidRequest, NoAccess, NoCredit, TooManyRequests, UnknownModel, shown
 from gateway.ledger.book import HoldRecord
+from gateway.ledger.spending import SpendingLimitReached
 from gateway.ledger.transfers import InsufficientCredits
 from gateway.limits import Window
 from gateway.services import Services
 from gateway.wire import Wire
 from schemas import catalogue
 from schemas.catalogue import UC_PER_CREDIT, UC_PER_USD, Model
+from schemas.catalogue.tiers import tier_of
 
 HOLD_SPARE_MS = 60_000  # between the latest end of a call and the deadline of its hold
 EXHAUSTED_MAX = 10_000  # remembered windows
@@ -85,12 +87,15 @@ class Fare(NamedTuple):
 
 
 async def admit(services: Services, key: Key, fare: Fare) -> tuple[HoldRecord, Window]:
-    """Lets a call in: its hold, and what the limiter said. Raises NoAccess, NoCredit, TooManyRequests."""
+    """Lets a call in: its hold, and what the limiter said.
+
+    Raises NoAccess, NoCredit, SpendingLimit, TooManyRequests.
+    """
     await check_tier(services, key, fare.model)
     window = await known_window(services, key, fare)
     hold = await take_hold(services, key, fare)
     if window is None:
-        window = count(services, key, fare.limit_class)
+        window = await counted(services, key, fare.limit_class)
     if not window.admitted:
         await services.money.release(hold, "rate limit")
         raise over_limit(window, fare.limit_class)
@@ -104,21 +109,33 @@ async def check_tier(services: Services, key: Key, model: Model) -> None:
     balance = await services.money.balance(key.payer_id)
     if balance.topped_up_uc < model.min_top_up_uc:
         due, got = model.min_top_up_uc / UC_PER_USD, balance.topped_up_uc / UC_PER_USD
-        raise NoAccess(f"{model.id} needs a cumulative top-up of ${due:.2f}; yours is ${got:.2f}.")
+        tier = tier_of(model.min_top_up_uc)
+        raise NoAccess(
+            f"{model.id} needs the {tier.label} tier, a cumulative top-up of ${due:.2f}; yours is ${got:.2f} "
+            f"({tier_of(balance.topped_up_uc).label})."
+        )
 
 
 async def take_hold(services: Services, key: Key, fare: Fare) -> HoldRecord:
-    """Sets aside the most that the call may cost. Raises NoCredit."""
+    """Sets aside the most that the call may cost. Raises NoCredit, SpendingLimit."""
+    caps = services.budgets.caps(key)
     try:
-        return await services.money.hold(
+        hold = await services.money.hold(
             user_id=key.payer_id,
             amount_uc=fare.bound_uc,
             minimum_uc=pricing.MINIMUM_BALANCE_UC,
             request_id=fare.request_id,
             deadline_ms=services.clock.now_ms() + fare.hold_ms,
+            key_id=key.id,
+            caps=caps,
         )
     except InsufficientCredits as error:
         raise no_credit(error.available_uc, error.needed_uc) from None
+    except SpendingLimitReached as error:
+        raise budgets.refusal(error, services.clock.now_ms()) from None
+    if caps:
+        services.budgets.counted(caps)
+    return hold
 
 
 def hold_ms(longest_s: float) -> int:
@@ -135,6 +152,16 @@ def no_credit(available_uc: int, needed_uc: int) -> NoCredit:
 def count(services: Services, key: Key, cls: str) -> Window:
     """Counts a request against its hour, if there is room."""
     window = services.limiter.admit(key.user_id, cls, key.limits[cls], services.clock.now_s())
+    if not window.admitted:
+        remember(services, (key.user_id, cls), window.reset_s)
+    return window
+
+
+async def counted(services: Services, key: Key, cls: str) -> Window:
+    """As `count`, over all workers."""
+    if services.shared is None:
+        return count(services, key, cls)
+    window = await services.shared.limiter.admit(key.user_id, cls, key.limits[cls], services.clock.now_s())
     if not window.admitted:
         remember(services, (key.user_id, cls), window.reset_s)
     return window
@@ -157,7 +184,7 @@ async def known_window(services: Services, key: Key, fare: Fare) -> Window | Non
     cls = fare.limit_class
     if services.exhausted.get((key.user_id, cls), 0) <= services.clock.now_s():
         return None
-    window = count(services, key, cls)
+    window = await counted(services, key, cls)
     if window.admitted:  # the limit was raised meanwhile
         return window
     available_uc = (await services.money.balance(key.payer_id)).available_uc

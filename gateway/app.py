@@ -15,16 +15,28 @@ from starlette.routing import Match, Route
 from gateway import edge
 from gateway.endpoints import (
     admin,
+    admin_accounts,
+    api_keys,
+    audio,
+    auth,
     chat,
+    files,
     gemini,
     gemini_errors,
+    gpu_paths,
     health,
     images,
     messages,
     models,
+    orgs,
+    pages,
     responses,
     responses_kept,
+    spending,
+    sso,
+    storage,
     usage,
+    videos,
 )
 from gateway.errors import GatewayBug, GatewayError, NotFound, WrongMethod, shown
 from gateway.exchange import Exchange, Message, Receive, Scope, Send, Stopped
@@ -43,6 +55,9 @@ OPENAI: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/gemini": {"POST": gemini.create},
     "/images/generations": {"POST": images.create},
     "/images/generate": {"POST": images.create},
+    "/audio/generations": {"POST": audio.create},
+    "/video/generations": {"POST": videos.create},
+    "/videos/generations": {"POST": videos.create},
 }
 ANTHROPIC: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/messages": {"POST": messages.create},
@@ -70,11 +85,32 @@ class App:
         self.services = services
         self.table = table()
         self.request_ids = request_ids()
-        self.routes: list[Route] = [*usage.routes(services), *admin.routes(services)]
+        self.routes: list[Route] = [
+            *usage.routes(services),
+            *files.routes(services),
+            *storage.routes(services),
+            *auth.routes(services),
+            *api_keys.routes(services),
+            *orgs.routes(services),
+            *sso.routes(services),
+            *admin.routes(services),
+            *admin_accounts.routes(services),
+            *spending.routes(services),
+            *pages.routes(services),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services = self.services
         exchange = Exchange(scope, receive, send, next(self.request_ids), services.clock.now_ms())
+        if services.tracing is None:
+            await self.serve(exchange)
+        else:
+            with services.tracing.request(exchange):
+                await self.serve(exchange)
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answers a request, whatever becomes of it."""
+        services, scope = self.services, exchange.scope
         services.metrics.in_flight += 1
         path = scope["path"]
         try:
@@ -88,7 +124,9 @@ class App:
             await self.refuse(exchange, GatewayBug("Something went wrong in the gateway."))
         finally:
             services.metrics.in_flight -= 1
-            services.metrics.requests[self.label(path), exchange.status] += 1
+            label = self.label(path)
+            services.metrics.requests[label, exchange.status] += 1
+            services.metrics.took(label, edge.monotonic() - exchange.started)
 
     async def answer(self, exchange: Exchange, path: str) -> None:
         """Finds who answers. Raises GatewayError."""
@@ -117,19 +155,21 @@ class App:
         before, found, rest = bare.partition("/responses/")
         if found and before in PREFIXES:
             return ONE_RESPONSE[responses_kept.verb_of(rest)]
+        if (gpu := gpu_paths.find(bare)) is not None:
+            return gpu
         before, found, _ = path.partition("/models/")
         return ONE_MODEL if found and before in (*PREFIXES, *REPEATED) and bare != before + "/models" else None
 
     async def answer_route(self, exchange: Exchange, path: str) -> None:
         """Hands the request to one of the Starlette routes. Raises NotFound, WrongMethod."""
-        scope = exchange.scope
+        scope = {**exchange.scope, "windtunnel.request_id": exchange.request_id}
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/")}
         allowed: set[str] = set()
         for route in self.routes:
             match, child = route.matches(scope)
             if match is Match.FULL:
-                await route.handle({**scope, **child}, exchange.receive, sender(exchange))
+                await route.handle({**scope, **child}, exchange.receive, sender(self.services, exchange))
                 return
             if match is Match.PARTIAL:
                 allowed |= route.methods or set()
@@ -150,6 +190,8 @@ class App:
             return path
         if gemini.find(path) is not None:
             return "/api/v1/gemini"
+        if gpu_paths.find(path) is not None:
+            return "/v1/gpu"
         return "/admin" if path.startswith("/admin/") else "other"
 
 
@@ -165,11 +207,13 @@ def wrong_method(method: str, allowed: Mapping[str, Handler] | list[str]) -> Wro
     return WrongMethod(f"{shown(method)} is not allowed here; {names} was due.", [(b"allow", names.encode())])
 
 
-def sender(exchange: Exchange) -> Send:
+def sender(services: Services, exchange: Exchange) -> Send:
     """A `send` that gives a Starlette response what every response has."""
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
+            if services.membership is not None:
+                await services.membership.news.settled()
             exchange.begun = True
             exchange.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", exchange.request_id.encode())]

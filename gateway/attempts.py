@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +116,7 @@ class Call:
         config = services.config
         self.asked = True
         try:
-            reply = await services.transport.send(
-                self.request(upstream), config.connect_timeout_s, config.first_byte_timeout_s
-            )
+            reply = await self.send(upstream, config.connect_timeout_s, config.first_byte_timeout_s)
         except TransportError as error:
             return Failure(Verdict.RETRY, error.message)
         self.reply = reply
@@ -125,6 +124,18 @@ class Call:
             return reply
         body = await error_body(reply)
         return problems.http_failure(reply.status, reply.headers, body, services.clock.now_ms() / 1000)
+
+    async def send(self, upstream: Upstream, connect_s: float, first_byte_s: float) -> Reply:
+        """Sends the request, traced where that is configured. Raises TransportError."""
+        transport, tracing, request = self.services.transport, self.services.tracing, self.request(upstream)
+        if tracing is None:
+            return await transport.send(request, connect_s, first_byte_s)
+        with tracing.attempt(upstream.name, self.model.id, request.url) as headers:
+            reply = await transport.send(
+                replace(request, headers=[*request.headers, *headers]), connect_s, first_byte_s
+            )
+            tracing.note({"http.response.status_code": reply.status})
+            return reply
 
     def request(self, upstream: Upstream) -> Request:
         """The request for one upstream."""

@@ -7,7 +7,7 @@ Source: api-reference#gateway-features (multi-provider failover); what counts as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -77,6 +77,11 @@ def may_retry(policy: Policy, failure: Failure, tries: int) -> bool:
     if failure.verdict is not Verdict.RETRY or tries > policy.retries:
         return False
     return failure.retry_after_s is None or failure.retry_after_s <= policy.retry_after_max_s
+
+
+def spent(failure: Failure) -> Failure:
+    """A failure whose retries have been made already: the next target's turn comes."""
+    return replace(failure, verdict=Verdict.NEXT) if failure.verdict is Verdict.RETRY else failure
 
 
 def may_fail_over(failure: Failure) -> bool:

@@ -14,14 +14,18 @@ from typing import Any, Final
 
 import yaml
 
+from gateway import addresses, origins
+
 DEFAULTS_FILE: Final = Path(__file__).parent / "gateway.yaml"
 ENVIRONMENT_PREFIX: Final = "WINDTUNNEL_GATEWAY_"
 LLM_DIALECTS: Final = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate")
 MEDIA_DIALECTS: Final = (  # the modules of gateway/upstreams/media
-    *("openai_images", "gemini_images", "ark", "bfl", "xai", "fal", "replicate", "openai_videos"),
+    *("openai_images", "openai_audio", "openrouter_images", "gemini_images", "ark", "bfl", "xai", "fal", "replicate"),
+    "openai_videos",
     *("kling", "minimax", "dashscope", "veo", "vertex_veo", "vidu", "fish"),
 )
 DIALECTS: Final = (*LLM_DIALECTS, *MEDIA_DIALECTS, "runpod")
+SECRET_KEY_MIN: Final = 32  # characters
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -66,6 +70,12 @@ class Config:
     video_timeout_s: float = 300
     audio_timeout_s: float = 120
     poll_factor: float = 1
+    gpu_upstream: str = "runpod"
+    gpu_poll_s: float = 5
+    gpu_inline_s: float = 240
+    gpu_queue_s: float = 1800
+    gpu_deploy_s: float = 60
+    gpu_keep_s: float = 604_800
     connect_timeout_s: float = 5
     retries: int = 1
     backoff_ms: float = 250
@@ -75,9 +85,26 @@ class Config:
     drain_s: float = 30
     max_body_bytes: int = 32 * 1024 * 1024
     objects: str = "windtunnel-objects"
+    made_days: int = 30
+    link_s: int = 86_400
+    file_bytes_max: int = 256 * 1024 * 1024
+    account_bytes_max: int = 10 * 1024 * 1024 * 1024
     public_url: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    sso_timeout_s: float = 5
+    sso_skew_s: float = 60
+    sso_trust_domains: bool = False
+    allow_private_hosts: tuple[str, ...] = ()
+    allow_ports: tuple[int, ...] = (80, 443, 8080, 8443)
+    trusted_proxies: tuple[str, ...] = ()
+    smtp_url: str | None = field(default=None, repr=False)
+    smtp_from: str = "gateway@localhost"
+    smtp_ca: str | None = None
+    redis_url: str | None = field(default=None, repr=False)
+    redis_prefix: str = "windtunnel"
     test_clock: bool = False
     log_level: str = "warning"
+    otlp_endpoint: str | None = None
 
     def chain(self, model_id: str) -> tuple[Upstream, ...]:
         """The upstreams of a model in the order they are tried; empty where no pattern fits."""
@@ -90,7 +117,7 @@ class Config:
 POSITIVE: Final = frozenset(
     {
         *("keepalive_s", "first_byte_timeout_s", "idle_timeout_s", "total_timeout_s", "connect_timeout_s"),
-        *("image_timeout_s", "video_timeout_s", "audio_timeout_s"),
+        *("gpu_poll_s", "image_timeout_s", "video_timeout_s", "audio_timeout_s", "sso_timeout_s"),
     }
 )
 OPTIONS: Final = {option.name: str(option.type) for option in fields(Config)}
@@ -183,6 +210,8 @@ def setting(text: str) -> tuple[str, Any]:
 
 def scalar(name: str, type_: str, value: Any) -> Any:
     """One plain option, checked."""
+    if type_.startswith("tuple"):
+        return listed(name, type_, value)
     if type_ == "bool":
         good = isinstance(value, bool)
     elif type_ in ("int", "float"):
@@ -191,14 +220,47 @@ def scalar(name: str, type_: str, value: Any) -> Any:
         good = good and not (name in POSITIVE and value <= 0)
     else:
         good = isinstance(value, str) or (value is None and "None" in type_)
+    if name == "smtp_url" and good and value is not None:
+        check_mail_server(value)
     if name == "log_level" and value not in LOG_LEVELS:
         raise ConfigError(f"log_level: got {value!r}, one of {', '.join(LOG_LEVELS)} was due")
+    if name == "secret_key" and value is not None and not (isinstance(value, str) and len(value) >= SECRET_KEY_MIN):
+        raise ConfigError(f"secret_key: a text of {SECRET_KEY_MIN} characters or more was due")
     if name in ("breaker_failures", "max_body_bytes") and good:
         good = value >= 1
     if not good:
         due = f"{type_} > 0" if name in POSITIVE else type_
         raise ConfigError(f"{name}: got {value!r}, {due} was due")
     return value
+
+
+def check_mail_server(url: str) -> None:
+    """Raises ConfigError, without the URL: there is a password in it."""
+    from gateway.mail.server import server_of
+
+    try:
+        server_of(url, "")
+    except ValueError as error:
+        raise ConfigError(f"smtp_url: {error}") from None
+
+
+def listed(name: str, type_: str, value: Any) -> tuple[Any, ...]:
+    """One option that is a list; a single value stands for a list of it."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    due = int if type_ == "tuple[int, ...]" else str
+    if not all(isinstance(item, due) and not isinstance(item, bool) for item in values):
+        raise ConfigError(f"{name}: got {value!r}, a list of {due.__name__} was due")
+    if name == "trusted_proxies":
+        try:
+            origins.networks(values)
+        except ValueError:
+            raise ConfigError(f"{name}: got {value!r}, a list of addresses and CIDRs was due") from None
+    if name == "allow_private_hosts":
+        try:
+            addresses.allowed(values)
+        except ValueError:
+            raise ConfigError(f"{name}: got {value!r}, a list of host names, addresses and CIDRs was due") from None
+    return tuple(values)
 
 
 def upstream(name: str, row: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> Upstream:

@@ -32,6 +32,11 @@ async def sleep(delay_s: float) -> None:
     await asyncio.sleep(delay_s)
 
 
+def pause(delay_s: float) -> None:
+    """As `sleep`, for a thread of its own."""
+    time.sleep(delay_s)
+
+
 def jitter() -> float:
     """A draw from [0, 1)."""
     return _DICE.random()
@@ -40,6 +45,11 @@ def jitter() -> float:
 def token(length: int) -> str:
     """`length` characters of [0-9A-Za-z] nobody can guess (5.95 bits each)."""
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def random_bytes(count: int) -> bytes:
+    """Bytes nobody can guess: keys, and nonces of ciphers."""
+    return urandom(count)
 
 
 def new_id(prefix: str) -> str:

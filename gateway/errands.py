@@ -15,14 +15,15 @@ class Errands:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, errand: Coroutine[Any, Any, None]) -> None:
-        """Begins an errand, if there are not too many."""
+    def begin(self, errand: Coroutine[Any, Any, None]) -> bool:
+        """Begins an errand, if there are not too many; whether it did."""
         if len(self._tasks) >= AT_ONCE:
             errand.close()
-            return
+            return False
         task = asyncio.get_running_loop().create_task(errand)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
 
     async def close(self) -> None:
         """Ends them all."""

@@ -2,8 +2,9 @@
 
     GatewayError
     ├── ClientError      the caller can mend it: InvalidRequest, UnknownModel, Unauthenticated, NoCredit, NoAccess,
-    │                    NotFound, WrongMethod, Conflict, BodyTooLarge, TooManyRequests
+    │                    NotFound, WrongMethod, Conflict, BodyTooLarge, TooManyRequests, SpendingLimit
     ├── UpstreamError    every target of the chain failed: AllUpstreamsFailed
+    ├── Unavailable      a part of the gateway is out of order
     └── GatewayBug       ours
 
 Wire form, everywhere: `{"error": {"type", "message"}}`; an unknown model adds `available_models` beside `error`.
@@ -30,6 +31,7 @@ STATUS: Final[dict[str, int]] = {
     "spending_limit_error": 429,
     "internal_error": 500,
     "api_error": 502,
+    "service_unavailable": 503,
 }
 
 Header = tuple[bytes, bytes]
@@ -123,6 +125,12 @@ class TooManyRequests(ClientError):
     type = "rate_limit_error"
 
 
+class SpendingLimit(ClientError):
+    """What the key or its organisation may spend this month does not cover the request."""
+
+    type = "spending_limit_error"
+
+
 class UpstreamError(GatewayError):
     """The upstreams' fault."""
 
@@ -131,6 +139,12 @@ class UpstreamError(GatewayError):
 
 class AllUpstreamsFailed(UpstreamError):
     """Every target of the chain failed before any content."""
+
+
+class Unavailable(GatewayError):
+    """A part of the gateway that this request needs is out of order for the moment."""
+
+    type = "service_unavailable"
 
 
 class GatewayBug(GatewayError):

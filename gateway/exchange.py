@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol
@@ -21,6 +22,8 @@ JSON: Final = b"application/json"
 EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
 CONNECTION: Final = "windtunnel.connection"  # our server's ASGI extension
 FAREWELL_S: Final = 5.0  # what a client that does not read may hold up the last words
+
+HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 
 Reason = Literal["client_closed", "timeout"]
 
@@ -121,6 +124,11 @@ class Exchange:
         self.record: list[bytes] | None = None  # of the body, where it may have to be sent again
         self._connection: Connection | None = (scope.get("extensions") or {}).get(CONNECTION)
         self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def site(self) -> str:
+        """Where the caller found us: scheme and host, for links to ourselves."""
+        return site_of(self.scope, self.headers.get(b"host", b""))
 
     @property
     def query(self) -> bytes:
@@ -257,6 +265,15 @@ def first_values(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         elif name == b"anthropic-beta":
             found[name] += b"," + value
     return found
+
+
+def site_of(scope: Scope, host: bytes) -> str:
+    """`http://host:port` by the Host header where it is a host's name or address, else by the address we listen on."""
+    name = host.decode("latin-1")
+    if HOST.fullmatch(name) is None:
+        where, port = scope.get("server") or ("127.0.0.1", 80)
+        name = (f"[{where}]" if ":" in where else where) + f":{port}"
+    return f"{scope.get('scheme', 'http')}://{name}"
 
 
 def too_large(limit: int) -> BodyTooLarge:

@@ -1,7 +1,8 @@
 """`Idempotency-Key`: a call that is sent again under the same key is answered again, never made or charged again.
 
-Kept in this process's memory, for a day: the answer while there is room, then only that there was one. A call that
-failed and cost nothing is forgotten: the retry, which such keys are for, is a new call. Source: docs/decisions.md.
+Kept in this process's memory (that of many workers: `workers/replays.py`), for a day: the answer while there is room,
+then only that there was one. A call that failed and cost nothing is forgotten: the retry, which such keys are for, is a
+new call. Source: docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -53,15 +54,7 @@ class Replays:
             entry = Entry(fingerprint, request_id, now_s + KEEP_S)
             self._entries[whose] = entry
             return entry
-        if entry.fingerprint != fingerprint:
-            raise Conflict(f"This Idempotency-Key was used for another request ({entry.request_id}).")
-        if entry.running:
-            raise Conflict(f"The first request with this Idempotency-Key ({entry.request_id}) is still being answered.")
-        if entry.answer is None:
-            raise Conflict(
-                f"The first request with this Idempotency-Key ({entry.request_id}) was answered and charged."
-            )
-        return entry
+        return judge(entry, fingerprint)
 
     def finish(self, whose: Whose, content_type: bytes, answer: bytes | None) -> None:
         """The first request was charged; `answer` is what it was answered with, None if that was not to the end."""
@@ -91,6 +84,17 @@ class Replays:
             if entry.until_s > now_s and len(self._entries) < ENTRIES_MAX:
                 return
             self.forget(whose)
+
+
+def judge(entry: Entry, fingerprint: bytes) -> Entry:
+    """An entry that was there before, which must have an answer for this request. Raises Conflict."""
+    if entry.fingerprint != fingerprint:
+        raise Conflict(f"This Idempotency-Key was used for another request ({entry.request_id}).")
+    if entry.running:
+        raise Conflict(f"The first request with this Idempotency-Key ({entry.request_id}) is still being answered.")
+    if entry.answer is None:
+        raise Conflict(f"The first request with this Idempotency-Key ({entry.request_id}) was answered and charged.")
+    return entry
 
 
 def key_of(value: bytes | None) -> str | None:

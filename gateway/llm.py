@@ -40,6 +40,8 @@ async def understand(services: Services, exchange: Exchange, wire: Wire) -> Call
     name = wire.model_of(fields)
     model = admission.find_model(name, wire)
     admission.check_served(services, model, wire)
+    if wire.looks_up:
+        await wire.look_up(fields)
     return Call(services, exchange, wire, model, name, fields, raw, wire.check(fields))
 
 
@@ -53,6 +55,8 @@ async def answer(services: Services, key: Key, call: Call) -> tuple[Ending, int]
         work = StreamAnswer(call) if call.wanted.stream else WholeAnswer(call)
         ending = await run(services, call, work)
         bill, charged_uc = await settle(services, key, call, hold, ending)
+        if call.wire.looks_up:
+            await call.wire.noted()
         await work.finish(ending, bill)
     finally:
         exchange.unwatch()
@@ -103,6 +107,8 @@ async def settle(services: Services, key: Key, call: Call, hold: HoldRecord, end
     services.metrics.charged_uc += settled.charged_uc
     services.metrics.tokens["input"] += bill.usage.input_tokens
     services.metrics.tokens["output"] += bill.usage.output_tokens
+    if services.tracing is not None:
+        services.tracing.note(traced(row, settled.charged_uc))
     if services.log.wants("info"):
         services.log.write("info", "call", **call_facts(row, settled.charged_uc))
     return bill, settled.charged_uc
@@ -133,6 +139,18 @@ def usage_row(key: Key, call: Call, ending: Ending, bill: Bill) -> UsageRow:
         estimated=bill.estimated,
         attempts=call.run.attempts,
     )
+
+
+def traced(row: UsageRow, charged_uc: int) -> dict[str, Any]:
+    """A log row for the span of its request."""
+    return {
+        "gen_ai.request.model": row.model,
+        "gen_ai.usage.input_tokens": row.input_tokens,
+        "gen_ai.usage.output_tokens": row.output_tokens,
+        "windtunnel.upstream": row.upstream,
+        "windtunnel.attempts": row.attempts,
+        "windtunnel.charged_uc": charged_uc,
+    }
 
 
 def call_facts(row: UsageRow, charged_uc: int) -> dict[str, Any]:

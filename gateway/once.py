@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway import idempotency
 from gateway.accounts import Key
 from gateway.billing import Ending
 from gateway.exchange import Exchange
+from gateway.idempotency import Entry
 from gateway.services import Services
+
+if TYPE_CHECKING:
+    from gateway.workers.replays import SharedReplays
 
 REPLAYED: Final = (b"idempotent-replayed", b"true")
 
@@ -22,12 +26,14 @@ async def once(services: Services, exchange: Exchange, key: Key, raw: bytes, ans
     if repeat is None:
         await answer()
         return
+    if services.shared is not None:
+        await _once_of_all(services.shared.replays, exchange, key, repeat, raw, answer)
+        return
     whose, replays = (key.user_id, repeat), services.replays
     print_ = idempotency.fingerprint(exchange.scope["path"], raw)
     entry = replays.claim(whose, print_, exchange.request_id, services.clock.now_s())
     if entry.answer is not None:
-        exchange.extra_headers.append(REPLAYED)
-        await exchange.respond(200, entry.answer, entry.content_type)
+        await _again(exchange, entry)
         return
     exchange.record = []
     charged_uc, ending = 0, None
@@ -39,3 +45,31 @@ async def once(services: Services, exchange: Exchange, key: Key, raw: bytes, ans
             replays.finish(whose, exchange.content_type, b"".join(exchange.record) if whole else None)
         else:
             replays.forget(whose)
+
+
+async def _once_of_all(
+    replays: SharedReplays, exchange: Exchange, key: Key, repeat: str, raw: bytes, answer: Answer
+) -> None:
+    """The same, among all workers."""
+    whose, request_id = (key.user_id, repeat), exchange.request_id
+    print_ = idempotency.fingerprint(exchange.scope["path"], raw)
+    entry = await replays.claim(whose, print_, request_id, key.payer_id, exchange.created_at_ms)
+    if entry.answer is not None:
+        await _again(exchange, entry)
+        return
+    exchange.record = []
+    charged_uc, ending = 0, None
+    try:
+        ending, charged_uc = await answer()
+    finally:
+        whole = ending is not None and ending.status == "succeeded"
+        if whole or charged_uc:
+            kept = b"".join(exchange.record) if whole else None
+            await replays.finish(whose, request_id, exchange.content_type, kept)
+        else:
+            await replays.forget(whose, request_id)
+
+
+async def _again(exchange: Exchange, entry: Entry) -> None:
+    exchange.extra_headers.append(REPLAYED)
+    await exchange.respond(200, entry.answer or b"", entry.content_type)

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway import edge
 from gateway.errors import body
 from gateway.exchange import CONNECTION
+from gateway.gpu import background
 from gateway.services import Services
 
 HEAD_BYTES_MAX: Final = 64 * 1024  # of a request; the read that goes beyond is still taken
@@ -155,8 +156,19 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve(services: Services, app: Any, sock: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until SIGTERM or SIGINT; returns when everything in flight has ended and the parts are closed."""
+async def serve(
+    services: Services,
+    app: Any,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    dead: Sequence[str] = (),
+    lifeline: int | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT; returns when everything in flight has ended and the parts are closed.
+
+    A worker of several is told which others are `dead`, and drains when `lifeline` (a pipe) ends; SIGINT is its
+    supervisor's to pass on.
+    """
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -179,11 +191,21 @@ async def serve(services: Services, app: Any, sock: socket.socket, ready: Callab
             server.force_exit = True
         server.should_exit = True
 
+    def orphaned() -> None:
+        loop.remove_reader(cast(int, lifeline))
+        stop()
+
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT) if lifeline is None else (signal.SIGTERM,):
         loop.add_signal_handler(number, stop)
-    await services.money.expire_open("crash")
+    if lifeline is not None:
+        loop.add_reader(lifeline, orphaned)
+    if services.membership is None:
+        await services.money.expire_open("crash")
+    else:
+        await services.membership.join(dead)
     sweeper = asyncio.create_task(sweep(services))
+    jobs = asyncio.create_task(background.run(services))
     serving = asyncio.create_task(server.serve([sock]))
     try:
         while not server.started and not serving.done():
@@ -194,7 +216,8 @@ async def serve(services: Services, app: Any, sock: socket.socket, ready: Callab
         await serving
     finally:
         sweeper.cancel()
-        await asyncio.gather(sweeper, *server.server_state.tasks, return_exceptions=True)
+        jobs.cancel()
+        await asyncio.gather(sweeper, jobs, *server.server_state.tasks, return_exceptions=True)
         await services.close()
 
 
@@ -214,5 +237,24 @@ async def sweep(services: Services) -> None:
         await edge.sleep(SWEEP_S)
         try:
             await services.money.sweep(services.clock.now_ms())
+            await services.budgets.reload()
+            services.errands.begin(remind(services))
+            services.errands.begin(tidy(services))
         except Exception as error:
             services.log.write("error", "sweep", error=repr(error))
+
+
+async def tidy(services: Services) -> None:
+    """Drops files whose time is over."""
+    try:
+        await services.objects.sweep()
+    except Exception as error:
+        services.log.write("error", "files", error=repr(error))
+
+
+async def remind(services: Services) -> None:
+    """Sees to marks of limits that nobody was told of, and to mails that are due."""
+    try:
+        await services.notices.round()
+    except Exception as error:
+        services.log.write("error", "notices", error=repr(error))

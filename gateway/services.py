@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gateway import auth
+from gateway import auth, origins
 from gateway.accounts import Accounts, Key
 from gateway.breaker import Breakers
+from gateway.budgets import Budgets
 from gateway.chain import Policy
 from gateway.config import Config, Upstream
 from gateway.edge import Clock
 from gateway.errands import Errands
-from gateway.errors import Unauthenticated
+from gateway.errors import NoAccess, Unauthenticated
 from gateway.exchange import Exchange
+from gateway.gpu.job import Job
+from gateway.guard import Resolver, resolve
 from gateway.idempotency import Replays
 from gateway.kept_responses import KeptResponses
 from gateway.ledger.money import Money
 from gateway.limits import Limiter
 from gateway.log import Log
+from gateway.mail.outbox import Outbox
+from gateway.mail.server import server_of
 from gateway.metrics import Metrics
-from gateway.objects.folder import Folder
-from gateway.objects.shelf import Objects
+from gateway.notices import Notices, Parts
+from gateway.objects.files import Files, open_files
+from gateway.orgs.invitations import Invitations
+from gateway.orgs.members import Members
+from gateway.orgs.orgs import Orgs
+from gateway.people.people import People
+from gateway.people.sessions import Sessions
+from gateway.sign_on.state import SignOn
 from gateway.storage.store import Store
+from gateway.tracing import Tracing
+from gateway.tracing import opened as open_tracing
 from gateway.upstreams.transport import Transport
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from gateway.workers.shared import Membership, Shared
 
 
 @dataclass(slots=True)
@@ -40,6 +56,15 @@ class Services:
     store: Store
     money: Money
     accounts: Accounts
+    people: People
+    sessions: Sessions
+    orgs: Orgs
+    members: Members
+    sign_on: SignOn
+    invitations: Invitations
+    budgets: Budgets
+    outbox: Outbox
+    notices: Notices
     limiter: Limiter
     transport: Transport
     breakers: Breakers
@@ -47,23 +72,32 @@ class Services:
     log: Log
     admin_token: str
     policy: Policy
-    objects: Objects
+    objects: Files
     errands: Errands = field(default_factory=Errands)
+    tracing: Tracing | None = None
+    resolve: Resolver = resolve  # host names in URLs of users
     draining: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no message may hold
     chains: dict[str, dict[str, Upstream]] = field(default_factory=dict)  # by model, as looked up so far
     replays: Replays = field(default_factory=Replays)
     kept_responses: KeptResponses = field(default_factory=KeptResponses)
+    gpu_looks: dict[str, asyncio.Task[Job | None]] = field(default_factory=dict)  # under way, by job id
+    shared: Shared | None = None  # what many workers share, in place of limiter, replays and kept_responses
+    membership: Membership | None = None  # this process among those with the same database
     exhausted: dict[tuple[str, str], int] = field(default_factory=dict)  # (user id, class) -> when its full hour ends
 
     def key_of(self, exchange: Exchange) -> Key:
-        """The caller's key, from whichever place it stands in. Raises Unauthenticated."""
-        return self.check_key(auth.secret(exchange.headers, exchange.query))
+        """The caller's key, from whichever place it stands in. Raises Unauthenticated, NoAccess."""
+        key = self.check_key(auth.secret(exchange.headers, exchange.query))
+        self.check_place(key, exchange.scope)
+        return key
 
     def authenticate(self, request: Request) -> Key:
         """As `key_of`, of a Starlette request."""
         headers: Mapping[bytes, bytes] = dict(reversed(request.scope["headers"]))
-        return self.check_key(auth.secret(headers, request.scope.get("query_string", b"")))
+        key = self.check_key(auth.secret(headers, request.scope.get("query_string", b"")))
+        self.check_place(key, request.scope)
+        return key
 
     def check_key(self, secret: str | None) -> Key:
         """The key of a secret, which must be good. Raises Unauthenticated."""
@@ -79,6 +113,16 @@ class Services:
         if not key.usable(self.clock.now_s()):
             raise Unauthenticated("The API key is disabled." if key.status != "active" else "The API key has expired.")
         return key
+
+    def check_place(self, key: Key, scope: Any) -> None:
+        """Raises NoAccess where the key may not be used: from another page, or from another address."""
+        allowed = key.scope
+        if allowed.origins and not origins.comes_from(scope, allowed.origins):
+            raise NoAccess("The API key is locked to certain origins, and the request comes from none of them.")
+        if allowed.ips:
+            address = origins.client(scope, origins.trusted(self.config.trusted_proxies))
+            if not origins.within(address, allowed.ips):
+                raise NoAccess("The API key is locked to certain addresses, and the request comes from none of them.")
 
     def chain_of(self, model_id: str) -> dict[str, Upstream]:
         """A model's upstreams by name, in the order they are tried."""
@@ -122,25 +166,56 @@ class Services:
     async def close(self) -> None:
         """Ends errands, then closes connections and the database, in that order."""
         await self.errands.close()
+        looks = tuple(self.gpu_looks.values())
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
         await self.objects.close()
+        self.people.close()
         await self.transport.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
+        if self.shared is not None:
+            await self.shared.remote.close()
+        if self.membership is not None:
+            await self.membership.leave()
         self.store.close()
 
 
 def open_services(config: Config, store: Store, transport: Transport, admin_token: str, **parts: Any) -> Services:
-    """The parts for a configuration, around an open store. `parts` replaces some of them, for tests."""
+    """The parts for a configuration, around an open store. `parts` replaces some of them, for tests.
+
+    Of several `workers` each has an `owner`, the name of its holds.
+    """
     clock = parts.pop("clock", None) or Clock()
+    accounts = parts.pop("accounts", None) or Accounts(store, clock)
+    orgs = parts.pop("orgs", None) or Orgs(store, clock, accounts)
+    owner, workers = parts.pop("owner", None), parts.pop("workers", 1)
+    money, log = parts.pop("money", None) or Money(store, clock, owner=owner), Log(config.log_level, clock)
+    outbox, errands = parts.pop("outbox", None) or open_outbox(config, store, clock, log), Errands()
+    told = Parts(store, clock, accounts, outbox, log, errands, config.public_url)
     made: dict[str, Any] = {
-        "money": Money(store, clock),
-        "accounts": Accounts(store, clock),
+        "money": money,
+        "budgets": Budgets(store, clock),
+        "outbox": outbox,
+        "errands": errands,
+        "notices": Notices(told, money),
+        "accounts": accounts,
+        "people": People(store, clock, accounts),
+        "sessions": Sessions(store, clock, secure=(config.public_url or "").startswith("https://")),
+        "orgs": orgs,
+        "members": Members(store, clock, orgs, accounts),
+        "invitations": Invitations(store, clock, orgs),
+        "sign_on": SignOn(config, store, clock, orgs),
         "limiter": Limiter(),
         "breakers": Breakers(config.breaker_failures, config.breaker_cooldown_s),
         "metrics": Metrics(),
-        "objects": Folder(config.objects, config.public_url),
-        "log": Log(config.log_level, clock),
+        "objects": open_files(config, store, clock),
+        "log": log,
+        "tracing": open_tracing(config.otlp_endpoint),
         "policy": Policy(config.retries, config.backoff_ms, config.retry_after_max_s),
     }
-    return Services(
+    services = Services(
         config=config,
         clock=clock,
         store=store,
@@ -149,6 +224,22 @@ def open_services(config: Config, store: Store, transport: Transport, admin_toke
         secrets=hidden(config),
         **{**made, **parts},
     )
+    if store.shared or config.redis_url is not None:
+        from gateway.workers.shared import open_membership, open_shared
+
+        services.membership = open_membership(services)
+        services.shared = open_shared(services, workers)
+    return services
+
+
+def open_outbox(config: Config, store: Store, clock: Clock, log: Log) -> Outbox:
+    """The outbox; without a mail server it keeps nothing."""
+    domain = config.smtp_from.rpartition("@")[2]
+    if config.smtp_url is None:
+        return Outbox(store, clock, log, None, domain)
+    from gateway.mail.smtp import deliverer
+
+    return Outbox(store, clock, log, deliverer(server_of(config.smtp_url, config.smtp_from, config.smtp_ca)), domain)
 
 
 def hidden(config: Config) -> tuple[str, ...]:

@@ -5,13 +5,15 @@ All times are UTC. Source: api-reference#gateway-features (Cost Dashboard, Reque
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, String, and_, cast, func, or_, select
 
+from gateway import usage_days
 from gateway.storage.tables import usage_log
 
 Status = Literal["succeeded", "failed", "client_closed", "upstream_failed"]
@@ -20,6 +22,7 @@ DAY_MS = 86_400_000
 TOP_EXPENSIVE = 10
 TEXT_MAX = 1000  # characters; nothing that is written honestly comes near
 INTEGER_MAX = 2**53 - 1  # what JSON carries everywhere
+CURSOR = re.compile(r"([0-9a-f]{1,12})-([0-9a-f]{1,15})")
 
 
 class UsageRow(NamedTuple):
@@ -90,11 +93,22 @@ class UsageQuery:
     status: str | None = None  # one of STATUSES, or a status code
     endpoint: str | None = None
     q: str | None = None  # part of the endpoint, model, request id, key id, upstream or status code, case aside
+    until_ms: int | None = None  # rows before this moment
+    key_id: str | None = None
+    min_cost_uc: int = 0
+    before: tuple[int, int] | None = None  # (created_at_ms, id): only rows older than this one are on the page
+    zone: str = "UTC"  # whose days `dailyCost` has
 
     def where(self) -> list[ColumnElement[bool]]:
         """The conditions, for the whole period (no limit)."""
         log = usage_log.c
         conditions: list[ColumnElement[bool]] = [log.user_id == self.user_id, log.created_at_ms >= self.since_ms]
+        if self.until_ms is not None:
+            conditions.append(log.created_at_ms < self.until_ms)
+        if self.key_id is not None:
+            conditions.append(log.key_id == self.key_id)
+        if self.min_cost_uc:
+            conditions.append(log.cost_uc >= self.min_cost_uc)
         if self.model is not None:
             conditions.append(or_(log.model == self.model, log.requested_model == self.model))
         if self.status is not None:
@@ -110,11 +124,23 @@ class UsageQuery:
         return conditions
 
 
-def report(connection: Connection, query: UsageQuery) -> dict[str, Any]:
-    """The answer of GET /api/api-usage. `costByModel` and `topExpensiveRequests` cover the period, not the page."""
+def page(query: UsageQuery, size: int) -> Any:
+    """The statement of the newest rows, or of those older than `query.before`."""
+    log = usage_log.c
+    where = query.where()
+    if query.before is not None:
+        at_ms, ident = query.before
+        where.append(or_(log.created_at_ms < at_ms, and_(log.created_at_ms == at_ms, log.id < ident)))
+    return select(usage_log).where(*where).order_by(log.created_at_ms.desc(), log.id.desc()).limit(size)
+
+
+def report(connection: Connection, query: UsageQuery, now_ms: int | None = None) -> dict[str, Any]:
+    """The answer of GET /api/api-usage. All but `logs` covers the period, not the page.
+
+    `dailyCost` has every day of the period up to `now_ms`; without that, up to the newest row.
+    """
     where = query.where()
     log = usage_log.c
-    newest = select(usage_log).where(*where).order_by(log.created_at_ms.desc(), log.id.desc()).limit(query.limit)
     cost_uc = func.sum(log.cost_uc)
     by_model = (
         select(log.model, func.count().label("requests"), cost_uc.label("cost_uc"))
@@ -128,8 +154,12 @@ def report(connection: Connection, query: UsageQuery) -> dict[str, Any]:
         .order_by(log.cost_uc.desc(), log.created_at_ms.desc(), log.id.desc())
         .limit(TOP_EXPENSIVE)
     )
+    rows = connection.execute(page(query, query.limit + 1)).mappings().all()
+    more = len(rows) > query.limit
+    rows = rows[: query.limit]
     return {
-        "logs": _entries(connection.execute(newest).mappings().all()),
+        "logs": _entries(rows),
+        "nextCursor": cursor(rows[-1]["created_at_ms"], rows[-1]["id"]) if more else None,
         "costByModel": [
             {
                 "model": row.model,
@@ -139,8 +169,58 @@ def report(connection: Connection, query: UsageQuery) -> dict[str, Any]:
             }
             for row in connection.execute(by_model)
         ],
+        "dailyCost": _days(connection, query, now_ms),
         "topExpensiveRequests": _entries(connection.execute(dearest).mappings().all()),
+        "totals": _totals(connection, where),
     }
+
+
+def _totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> dict[str, Any]:
+    log = usage_log.c
+    sums = [func.coalesce(func.sum(column), 0) for column in (log.cost_uc, log.input_tokens, log.output_tokens)]
+    bad = select(func.count()).select_from(usage_log).where(*where, log.status != "succeeded").scalar_subquery()
+    requests, cost_uc, input_tokens, output_tokens, failed = connection.execute(
+        select(func.count(), *sums, bad).select_from(usage_log).where(*where)
+    ).one()
+    return {
+        "requests": requests,
+        "failedRequests": failed,
+        "costUc": int(cost_uc),
+        "costCredits": credits(cost_uc),
+        "inputTokens": int(input_tokens),
+        "outputTokens": int(output_tokens),
+    }
+
+
+def _days(connection: Connection, query: UsageQuery, now_ms: int | None) -> list[dict[str, Any]]:
+    """A row for every day of the period, those without requests too."""
+    log = usage_log.c
+    end_ms = query.until_ms if query.until_ms is not None else None if now_ms is None else now_ms + 1
+    if end_ms is None:
+        newest = select(func.max(log.created_at_ms)).where(*query.where())
+        end_ms = connection.execute(newest).scalar() or query.since_ms
+    offsets = usage_days.offsets(query.zone, query.since_ms, end_ms)
+    day = usage_days.number(log.created_at_ms, offsets).label("day")
+    rows = select(day, log.cost_uc).where(*query.where()).subquery()
+    sums = select(rows.c.day, func.count(), func.sum(rows.c.cost_uc)).group_by(rows.c.day)
+    found = {int(number): (count, int(cost_uc)) for number, count, cost_uc in connection.execute(sums)}
+    days = []
+    for number in usage_days.numbers(offsets, query.since_ms, end_ms):
+        requests, cost_uc = found.get(number, (0, 0))
+        told = {"requests": requests, "costUc": cost_uc, "costCredits": credits(cost_uc)}
+        days.append({"date": usage_days.date_of(number), **told})
+    return days
+
+
+def cursor(created_at_ms: int, ident: int) -> str:
+    """Where a page ends, for the next one to begin."""
+    return f"{created_at_ms:x}-{ident:x}"
+
+
+def from_cursor(text: str) -> tuple[int, int] | None:
+    """`before` of a cursor; None if it is none."""
+    found = CURSOR.fullmatch(text)
+    return None if found is None else (int(found[1], 16), int(found[2], 16))
 
 
 def _entries(rows: Sequence[Any]) -> list[dict[str, Any]]:

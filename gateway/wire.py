@@ -39,6 +39,7 @@ class Wire(ABC):
     dialect: ClassVar[str]  # of the upstreams
     path: ClassVar[str]  # below an upstream's base URL
     limit_class: ClassVar[str] = "chat"
+    looks_up: ClassVar[bool] = False  # whether `look_up` and `noted` are to be called
     keepalive: ClassVar[bytes]  # sent while a stream is silent
     terminal: ClassVar[bytes]  # the frame that ends a stream
 
@@ -100,6 +101,14 @@ class Wire(ABC):
     def closing(self, reader: StreamReader | None, terminal: bytes, bill: Bill) -> bytes:
         """What ends a stream that succeeded: the usage event that it lacks, and its last event."""
         return (b"" if reader is None else self.usage_frame(reader, bill.usage)) + terminal
+
+    async def look_up(self, _fields: Mapping[str, Any]) -> None:
+        """Fetches what `check` may need. Raises GatewayError."""
+        return
+
+    async def noted(self) -> None:
+        """Returns when what `won` noted may be referred to."""
+        return
 
     def won(self, _upstream: str) -> None:
         """An upstream has given its whole answer."""

@@ -105,6 +105,7 @@ def gateway(folder: Path, fleet_url: str, *, name: str = "gateway") -> Iterator[
     with tempfile.TemporaryDirectory(prefix="windtunnel-load-") as ledger:
         command = ["-m", "gateway", "--port", "0", "--json", "--fleet", fleet_url]
         command += ["--admin-token", secrets.token_hex(16), "--database", f"sqlite:///{Path(ledger) / 'gateway.db'}"]
+        command += ["--set", f"objects={Path(ledger) / 'objects'}"]
         with server(name, command, folder) as started:
             yield started
 

@@ -177,6 +177,11 @@ class Case:
             "chat": f"{target.openai_url}/chat/completions",
             "messages": f"{target.anthropic_url}/v1/messages",
             "count_tokens": f"{target.anthropic_url}/v1/messages/count_tokens",
+            "responses": f"{target.openai_url}/responses",
+            "gemini": f"{target.openai_url}/gemini",
+            "images": f"{target.openai_url}/images/generations",
+            "videos": f"{target.openai_url}/video/generations",
+            "audio": f"{target.openai_url}/audio/generations",
             "models": f"{target.openai_url}/models",
             "usage": target.usage_url or f"{target.api_url}/api-usage",
         }[endpoint]
@@ -186,6 +191,8 @@ class Case:
         secret = await self.secret(key)
         if endpoint in ("messages", "count_tokens"):
             auth = {"x-api-key": secret, "anthropic-version": "2023-06-01"}
+        elif endpoint == "gemini":
+            auth = {"x-goog-api-key": secret}
         else:
             auth = {"authorization": f"Bearer {secret}"}
         return {"content-type": "application/json", **auth} if secret else {"content-type": "application/json"}

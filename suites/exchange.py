@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import aiohttp
 import orjson
 from multidict import CIMultiDictProxy
 
-from suites import anthropic_messages, openai_chat
+from suites import anthropic_messages, gemini_generate, media, openai_chat, openai_responses
 from suites.edge import now_ms
 from suites.evidence import Evidence
 from suites.heard import Heard
 from suites.outcomes import Violation
 from suites.sse import Event, EventReader
 
-WIRES: Mapping[str, ModuleType] = {"chat": openai_chat, "messages": anthropic_messages}
+
+class ClientWire(Protocol):
+    """How a client writes and reads one endpoint."""
+
+    def body(self, model: str, prompt: str, stream: bool, /) -> dict[str, Any]:
+        """The smallest request."""
+
+    def read_json(self, document: Any, /) -> Heard:
+        """What a JSON body says."""
+
+    def read_stream(self, events: Iterable[Event], /) -> Heard:
+        """What the events of a stream say so far."""
+
+
+WIRES: Mapping[str, ClientWire] = {
+    "chat": openai_chat,
+    "messages": anthropic_messages,
+    "responses": openai_responses,
+    "gemini": gemini_generate,
+    "images": media.IMAGES,
+    "videos": media.VIDEOS,
+    "audio": media.AUDIO,
+}
 PATIENCE_S = 45.0  # longer than any silence that the checks script
 
 

@@ -34,7 +34,9 @@ GATEWAY_CONFIG: Final[dict[str, Any]] = {
     "breaker_failures": 50,
     "breaker_cooldown_s": 2,
     "drain_s": 10,
+    "poll_factor": 0.05,  # jobs of checks are done at once
     "test_clock": True,
+    "allow_private_hosts": ["127.0.0.1"],  # the fleet plays those whom users' URLs lead to
 }
 
 
@@ -53,7 +55,7 @@ def gateway_argv(command: Sequence[str], config: Path, fleet_url: str, folder: s
     return [
         *command,
         *("--port", "0", "--config", str(config), "--fleet", fleet_url),
-        *("--database", f"sqlite:///{folder}/gateway.sqlite", "--json"),
+        *("--database", f"sqlite:///{folder}/gateway.sqlite", "--set", f"objects={folder}/objects", "--json"),
     ]
 
 

@@ -16,7 +16,7 @@ from suites.outcomes import HarnessError
 
 IMAGE_INPUT_TOKENS = 6000  # what a hold assumes for one image
 MINIMUM_BALANCE_UC = 200 * 1_000_000  # api-reference#errors: 200 credits
-PROMPT_PARTS = ("messages", "system", "tools", "prompt")
+PROMPT_PARTS = ("messages", "system", "tools", "prompt", "input", "instructions", "contents", "systemInstruction")
 
 
 def whole(amount: Fraction) -> int:

@@ -48,8 +48,17 @@ PASSED_ON = {  # path -> the model its body names; "" where the path does
     "/api/v1/messages": "claude-haiku-4-5",
     "/api/v1/messages/count_tokens": "claude-haiku-4-5",
     "/api/v1/gemini": "gemini-2.5-flash-lite-official",
+    "/api/v1/video/generations": "kling-v3",
+    "/api/v1/images/generations": "gpt-image-2",
+    "/api/v1/audio/generations": "audio-tts",
+    "/api/v1/storage/{id}": "",
+    "/files/{name}": "",
     **{f"{GEMINI_MODELS}:{method}": "" for method in ("generateContent", "streamGenerateContent", "countTokens")},
 }
+
+# Until the work is done, which takes minutes: here it is refused
+HELD = frozenset({"/api/v1/video/generations", "/api/v1/images/generations"})
+HELD_PROMPT = "A teapot [[fault: status status=400]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +141,8 @@ def aim(case: schemathesis.Case, live: Live) -> None:
     case.body = whole(case.body)
     if PASSED_ON.get(case.path) and isinstance(case.body, dict):
         case.body["model"] = PASSED_ON[case.path]
+        if case.path in HELD:
+            case.body["prompt"] = HELD_PROMPT
 
 
 def whole(value: Any) -> Any:

@@ -91,7 +91,19 @@ def gateway_arguments(options: Options, port: int, fleet_url: str, token: str, f
     """The command line of the gateway."""
     database = options.database or f"sqlite:///{folder / 'gateway.sqlite3'}"
     words = ["-m", "gateway", "--host", options.host, "--port", str(port), "--json"]
+    hosts = ", ".join(
+        f'"{host}"' for host in dict.fromkeys(("127.0.0.1", options.host))
+    )  # the fleet plays those whom users' URLs lead to
+    words += ["--set", f"allow_private_hosts=[{hosts}]", *objects(options.database, folder)]
     return [*words, "--database", database, "--fleet", fleet_url, "--admin-token", token]
+
+
+def objects(database: str | None, folder: Path) -> list[str]:
+    """Where files are kept: beside the database, and gone with it. Of a database server they stay with the default."""
+    if database is None:
+        return ["--set", f"objects={folder / 'objects'}"]
+    file = database.removeprefix("sqlite:///")
+    return [] if file == database else ["--set", f"objects={file}-objects"]
 
 
 def provision(admin_url: str, token: str, key: str | None) -> str:

@@ -6,7 +6,7 @@ For operators and test harnesses, with `Authorization: Bearer ADMIN_TOKEN`. Sour
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hmac import compare_digest
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import body
-from gateway.accounts import SECRET_PREFIX, UNSET, Accounts, Key, SecretTaken, User
+from gateway.accounts import ANYTHING, SECRET_PREFIX, UNSET, Accounts, Key, Scope, SecretTaken, User
 from gateway.auth import KEY_LENGTH_MAX, bearer
 from gateway.config import Config
 from gateway.edge import Clock
@@ -99,22 +99,25 @@ class Admin:
 
     async def create_key(self, request: Request) -> Response:
         user = self._user(request)
-        fields = await _fields(request, "name", "expires_at", "key")
+        fields = await _fields(request, "name", "expires_at", "key", "spending_limit_uc", "auto_disable")
         name, expires_at_s, secret = _text(fields, "name"), _expiry(fields), _secret(fields)
         try:
-            key, secret = await self._accounts.create_key(user, name, expires_at_s, secret)
+            scope = _scope(fields, ANYTHING)
+            key, secret = await self._accounts.create_key(user, name, expires_at_s, secret, scope=scope)
         except SecretTaken:
             raise Conflict("`key` is in use; another was due.") from None
         return reply({**_key_view(key), "key": secret}, 201)
 
     async def change_key(self, request: Request) -> Response:
         key = self._key(request)
-        fields = await _fields(request, "status", "expires_at")
+        fields = await _fields(request, "status", "expires_at", "spending_limit_uc", "auto_disable")
         status = fields.get("status")
         if status not in (None, "active", "disabled"):
             raise InvalidRequest(f"`status` is {shown(status)!r}; 'active' or 'disabled' was due.")
         expires_at_s = _expiry(fields) if "expires_at" in fields else UNSET
-        return reply(_key_view(await self._accounts.change_key(key, status=status, expires_at_s=expires_at_s)))
+        scope = _scope(fields, key.scope)
+        changed = await self._accounts.change_key(key, status=status, expires_at_s=expires_at_s, scope=scope)
+        return reply(_key_view(changed))
 
     async def delete_key(self, request: Request) -> Response:
         await self._accounts.delete_key(self._key(request))
@@ -246,6 +249,16 @@ def _expiry(fields: dict[str, Any]) -> int | None:
     return body.whole_number(fields, "expires_at", 0, EXPIRY_MAX_S)
 
 
+def _scope(fields: dict[str, Any], before: Scope) -> Scope:
+    """What the key may spend a month, and whether that disables it. Raises InvalidRequest."""
+    limit_uc, auto_disable = before.spending_limit_uc, before.auto_disable
+    if "spending_limit_uc" in fields:
+        limit_uc = body.whole_number(fields, "spending_limit_uc", 0, AMOUNT_MAX_UC)
+    if "auto_disable" in fields:
+        auto_disable = body.flag(fields, "auto_disable")
+    return replace(before, spending_limit_uc=limit_uc, auto_disable=auto_disable)
+
+
 def _secret(fields: dict[str, Any]) -> str | None:
     secret = fields.get("key")
     if secret is None:
@@ -284,6 +297,8 @@ def _key_view(key: Key) -> dict[str, Any]:
         "status": key.status,
         "expires_at": key.expires_at_s,
         "created_at_ms": key.created_at_ms,
+        "spending_limit_uc": key.spending_limit_uc,
+        "auto_disable": key.auto_disable,
     }
 
 

@@ -26,6 +26,7 @@ WORDS: Final[dict[int, str]] = {
     429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
     502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
 }
 
 

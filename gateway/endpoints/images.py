@@ -15,15 +15,15 @@ from gateway.errors import InvalidRequest, shown
 from gateway.exchange import Exchange
 from gateway.media import call, fields
 from gateway.media.order import Item, Made, Order
+from gateway.media.shapes import TIERS, Size, tier
 from gateway.media.ticket import Endpoint, Ticket
 from gateway.services import Services
 from schemas import catalogue
 from schemas.catalogue import Model
-from schemas.catalogue.media import takes
+from schemas.catalogue.media import Takes, takes
 
 MOST: Final = 10  # pictures of one call
 KNOWN: Final = frozenset({"model", "intent", "prompt", "n", "size", "aspect_ratio", "resolution", "response_format"})
-TIERS: Final = (("4K", 2049), ("2K", 1537))  # the larger size that a longest side of so many pixels is
 
 
 class Images(Endpoint):
@@ -39,7 +39,9 @@ class Images(Endpoint):
         requested, model = self.model_of(body)
         rules = takes("images", model.id)
         size = fields.one_of(body, "size", rules.sizes)
-        resolution = fields.one_of(body, "resolution", rules.resolutions)
+        pixels = fields.pixels(size)
+        resolution = tier_of(body, size, rules)
+        check_tier(pixels, rules)
         form = fields.one_of(body, "response_format", ("url", "b64_json"))
         known = KNOWN | {*rules.reference_fields}
         order = Order(
@@ -47,9 +49,9 @@ class Images(Endpoint):
             model.id,
             prompt=fields.text(body, "prompt", required=True) or "",
             count=count_of(body),
-            size=fields.pixels(size),
+            size=pixels,
             aspect_ratio=fields.one_of(body, "aspect_ratio", rules.aspect_ratios),
-            resolution=resolution,
+            resolution=resolution if pixels or resolution else rules.resolution,
             images=fields.references(body, rules),
             as_base64=form == "b64_json",
             extras={name: value for name, value in body.items() if name not in known},
@@ -58,6 +60,7 @@ class Images(Endpoint):
 
     def model_of(self, body: Mapping[str, Any]) -> tuple[str, Model]:
         """What was asked for, and the model that it stands for: a pinned one is honoured whatever the intent says."""
+        fields.text(body, "intent")
         if "model" in body or "intent" not in body:
             requested = model_name(body)
             return requested, admission.find_model(requested, self)
@@ -95,11 +98,28 @@ def count_of(body: Mapping[str, Any]) -> int:
     return max(1, min(MOST, value))
 
 
+def tier_of(body: Mapping[str, Any], size: str | None, rules: Takes) -> str | None:
+    """The tier that is asked for in so many words, as `resolution` or as `size`: "2K"."""
+    for name, value in (("resolution", fields.text(body, "resolution")), ("size", size)):
+        if value is not None and (name == "resolution" or value.upper() in TIERS):
+            told = value.upper() if value.upper() in TIERS else value
+            return fields.one_of({name: told}, name, rules.resolutions)
+    return None
+
+
+def check_tier(size: Size | None, rules: Takes) -> None:
+    """Raises InvalidRequest for a size of a tier that the model does not come in."""
+    if size is not None and rules.resolutions and tier(size) not in rules.resolutions:
+        due = ", ".join(rules.resolutions)
+        raise InvalidRequest(f"`size` is {size[0]}x{size[1]}, which is {tier(size)}; {due} was due.")
+
+
 def unit_uc(model: Model, order: Order) -> int:
-    """What one picture costs: by its size, where sizes of this model cost their own."""
-    longest = max(order.size) if order.size is not None else 0
-    tier = order.resolution or next((tier for tier, least in TIERS if longest >= least), "1K")
-    return model.size_uc.get(tier, model.unit_uc)
+    """What one picture costs: by its size, where sizes of this model cost their own. Of two that are told, the dearer
+    counts.
+    """
+    told = (order.resolution, None if order.size is None else tier(order.size))
+    return max(model.size_uc.get(name or "", model.unit_uc) for name in told)
 
 
 ENDPOINT: Final = Images()

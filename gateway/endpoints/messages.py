@@ -22,6 +22,8 @@ from gateway.upstreams import anthropic_messages
 from gateway.upstreams.reading import StreamReader, Whole
 from gateway.wire import Wanted, Wire
 
+BUDGET_MAX: Final = 1_000_000  # a larger one is the upstream's to refuse
+
 
 class MessagesWire(Wire):
     """Messages in, Messages out."""
@@ -39,7 +41,13 @@ class MessagesWire(Wire):
         limit = whole_number(fields, "max_tokens", 0)
         if limit is None:
             raise InvalidRequest("`max_tokens` is missing; an integer was due.")
-        return Wanted(flag(fields, "stream"), limit)
+        return Wanted(flag(fields, "stream"), limit + room(fields, limit))
+
+    def upstream_body(self, raw: bytes, fields: Mapping[str, Any], wanted: Wanted) -> bytes:
+        """With room for the thinking that was asked for: docs/decisions.md#thinking-room."""
+        if wanted.limit == fields.get("max_tokens"):
+            return raw
+        return splice.set_member(raw, "max_tokens", orjson.dumps(wanted.limit))
 
     def upstream_headers(self, key: str, caller: Mapping[bytes, bytes]) -> list[tuple[str, str]]:
         return anthropic_messages.headers(key, caller)
@@ -80,6 +88,19 @@ class CountWire(Counting, MessagesWire):
     def check(self, fields: Mapping[str, Any]) -> Wanted:
         check_messages(fields)
         return Wanted(stream=False, limit=0)
+
+    def upstream_body(self, raw: bytes, _fields: Mapping[str, Any], _wanted: Wanted) -> bytes:
+        """As it came."""
+        return raw
+
+
+def room(fields: Mapping[str, Any], limit: int) -> int:
+    """The tokens that the limit must be raised by for thinking with a budget to fit in; 0 where it fits."""
+    thinking = fields.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) and thinking.get("type") == "enabled" else None
+    if not isinstance(budget, int) or isinstance(budget, bool):
+        return 0
+    return budget if 0 < limit <= budget <= BUDGET_MAX else 0
 
 
 WIRE: Final = MessagesWire()

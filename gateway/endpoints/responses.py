@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
@@ -27,6 +27,9 @@ from gateway.upstreams.openai_responses import ResponsesReader
 from gateway.upstreams.reading import StreamReader, Told, Whole
 from gateway.wire import Wanted, Wire
 
+if TYPE_CHECKING:
+    from gateway.workers.responses import Found, SharedResponses
+
 SELF_CONTAINED: Final = (None, "message", "function_call", "custom_tool_call")  # items whose id is looked up nowhere
 STANDS_FOR_INPUT: Final = ("previous_response_id", "prompt")
 
@@ -40,9 +43,11 @@ class ResponsesWire(Wire):
     path = openai_responses.PATH
     keepalive = b": keepalive\n\n"
     terminal = b""
+    looks_up = True
 
-    def __init__(self, kept: KeptResponses, user_id: str, clock: Clock) -> None:
+    def __init__(self, kept: KeptResponses, user_id: str, clock: Clock, shared: SharedResponses | None = None) -> None:
         self.kept = kept
+        self.shared = shared  # where many workers keep them
         self.user_id = user_id
         self.clock = clock
         self.follower: ResponsesReader | None = None  # of the present attempt
@@ -66,6 +71,16 @@ class ResponsesWire(Wire):
             raise InvalidRequest("The request refers to responses that are kept by different upstreams.")
         self.prior_tokens = sum({id(kept): tokens for kept, tokens in earlier}.values())
         return Wanted(flag(fields, "stream"), limit, 1, next(iter(targets), None), self.prior_tokens)
+
+    async def look_up(self, fields: Mapping[str, Any]) -> None:
+        if self.shared is not None:
+            previous = fields.get("previous_response_id")
+            items = [item_id for item_id, _ in references(fields)] if objects_only(fields) else []
+            self.kept = await self.shared.look([previous] if isinstance(previous, str) else [], items)
+
+    async def noted(self) -> None:
+        if self.shared is not None:
+            await cast("Found", self.kept).written()
 
     def earlier(self, fields: Mapping[str, Any]) -> list[tuple[Kept, int]]:
         """The earlier responses that the request refers to, and the input tokens each brings. Raises InvalidRequest."""
@@ -194,6 +209,12 @@ def check_input(fields: Mapping[str, Any]) -> None:
             raise InvalidRequest(f"`input[{number}]` is {json_type(item)}; an object was due.")
 
 
+def objects_only(fields: Mapping[str, Any]) -> bool:
+    """Whether every item of `input` is an object, as it should be."""
+    value = fields.get("input")
+    return not isinstance(value, list) or all(isinstance(item, dict) for item in value)
+
+
 def references(fields: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     """Ids of items that the upstream is to look up, and whether it cannot do without."""
     value = fields.get("input")
@@ -238,4 +259,5 @@ async def count_tokens(services: Services, exchange: Exchange) -> None:
 
 def wire(kind: type[ResponsesWire], services: Services, exchange: Exchange) -> ResponsesWire:
     """The wire of one call. Raises Unauthenticated."""
-    return kind(services.kept_responses, services.key_of(exchange).user_id, services.clock)
+    shared = None if services.shared is None else services.shared.responses
+    return kind(services.kept_responses, services.key_of(exchange).user_id, services.clock, shared)

@@ -17,7 +17,7 @@ from gateway.chain import Failure, Run, Verdict
 from gateway.config import Upstream
 from gateway.errors import AllUpstreamsFailed, GatewayError, InvalidRequest, NotFound, shown
 from gateway.exchange import Exchange, Stopped
-from gateway.kept_responses import Kept
+from gateway.kept_responses import Kept, KeptResponses
 from gateway.services import Services
 from gateway.upstreams import openai_chat, openai_responses, problems
 from gateway.upstreams.transport import Request, TransportError, read_all
@@ -30,7 +30,7 @@ MISSING: Final = 404
 class Asking:
     """One request about one kept response."""
 
-    def __init__(self, services: Services, exchange: Exchange) -> None:
+    def __init__(self, services: Services, exchange: Exchange, known: KeptResponses) -> None:
         """Raises Unauthenticated, NotFound, InvalidRequest."""
         self.services = services
         self.exchange = exchange
@@ -38,18 +38,25 @@ class Asking:
         rest = exchange.scope["path"].rstrip("/").partition("/responses/")[2]
         verb = verb_of(rest)
         self.response_id: str = rest.removesuffix(verb)
-        self.kept = self.find()
+        self.kept = self.find(known)
         self.upstream = services.config.upstreams[self.kept.upstream]
         self.below = quote(self.response_id, safe="") + verb
         self.query = passed_on(exchange.query)
 
-    def find(self) -> Kept:
+    def find(self, known: KeptResponses) -> Kept:
         """The response, which must be the caller's. Raises Unauthenticated, NotFound."""
         user_id = self.services.key_of(self.exchange).user_id
-        kept = self.services.kept_responses.find(self.response_id, user_id, self.services.clock.now_s())
+        kept = known.find(self.response_id, user_id, self.services.clock.now_s())
         if kept is None or kept.upstream not in self.services.config.upstreams:
             raise missing(self.response_id)
         return kept
+
+    async def forget(self) -> None:
+        """It is there no longer."""
+        if self.services.shared is None:
+            self.services.kept_responses.forget(self.response_id)
+        else:
+            await self.services.shared.responses.forget(self.response_id)
 
     async def ask(self) -> bytes:
         """The upstream's answer. What only reads is tried again. Raises GatewayError."""
@@ -65,6 +72,9 @@ class Asking:
                 return answer
             failure = answer
             step = run.after(failure, edge.jitter()) if self.method == "GET" else None
+        if failure is not None and failure.status == MISSING:
+            await self.forget()
+            raise missing(self.response_id)
         raise self.error(failure)
 
     async def attempt(self, upstream: Upstream) -> bytes | Failure:
@@ -97,9 +107,6 @@ class Asking:
 
     def error(self, failure: Failure | None) -> GatewayError:
         """The error the caller sees."""
-        if failure is not None and failure.status == MISSING:
-            self.services.kept_responses.forget(self.response_id)
-            return missing(self.response_id)
         return attempts.failed(shown(self.response_id), failure, self.services.secrets)
 
 
@@ -134,9 +141,18 @@ def verb_of(rest: str) -> str:
     return slash + last if slash + last in METHODS else ""
 
 
+async def known(services: Services, exchange: Exchange) -> KeptResponses:
+    """What is known of the response that is asked for. Raises Unauthenticated, Unavailable."""
+    if services.shared is None:
+        return services.kept_responses
+    services.key_of(exchange)
+    rest = exchange.scope["path"].rstrip("/").partition("/responses/")[2]
+    return await services.shared.responses.look([rest.removesuffix(verb_of(rest))])
+
+
 async def serve(services: Services, exchange: Exchange) -> None:
     """Answers one request. Raises GatewayError."""
-    asking = Asking(services, exchange)
+    asking = Asking(services, exchange, await known(services, exchange))
     llm.watch(services, exchange)
     try:
         with exchange.stop:
@@ -148,7 +164,7 @@ async def serve(services: Services, exchange: Exchange) -> None:
     finally:
         exchange.unwatch()
     if asking.method == "DELETE":
-        services.kept_responses.forget(asking.response_id)
+        await asking.forget()
     await exchange.respond(200, body)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, select
 
 from gateway.ledger.book import HoldRecord
+from gateway.ledger.spending import Spending, key_scope, org_scope, period_of
 from gateway.ledger.transfers import WORLD, Account, Kind, Transfer, TransferId, held_account, route
-from gateway.storage.tables import accounts, holds, transfers, usage_log
+from gateway.storage.tables import accounts, holds, spending, transfers, usage_log
 
 PROBLEMS_MAX = 100  # more would say nothing new
 
@@ -25,6 +26,7 @@ class Audit:
     transfers: int
     open_holds: int
     held_uc: int
+    counters: int  # of spending, each recomputed
 
 
 @dataclass(slots=True)
@@ -122,6 +124,7 @@ def audit(connection: Connection) -> Audit:
     _compare_accounts(connection, done)
     _compare_holds(connection, done)
     _compare_usage(connection, done)
+    counters = _compare_spending(connection, done)
     problems = done.problems
     if len(problems) > PROBLEMS_MAX:
         problems = [*problems[:PROBLEMS_MAX], f"… and {len(problems) - PROBLEMS_MAX} more"]
@@ -134,6 +137,7 @@ def audit(connection: Connection) -> Audit:
         transfers=done.count,
         open_holds=len(open_holds),
         held_uc=sum(hold.amount_uc for hold in open_holds),
+        counters=counters,
     )
 
 
@@ -184,3 +188,32 @@ def _compare_usage(connection: Connection, done: Replay) -> None:
     for ident, claim in done.claims.items():
         if claim.settled_uc and ident not in logged:
             done.problems.append(f"the settle of hold {ident} ({claim.settled_uc} uc) has no usage row")
+
+
+def _compare_spending(connection: Connection, done: Replay) -> int:
+    """Each counter has what the holds of its scope and month say: what was charged and not refunded, what is open.
+
+    A hold's month and payer are its transfer's; its key is in the log row that it paid, or in `holds` while it is open.
+    """
+    stored = {(row.scope, row.period): Spending(*row) for row in connection.execute(select(spending))}
+    if not stored:
+        return 0
+    key_of = {row.id: row.key_id for row in connection.execute(select(holds.c.id, holds.c.key_id))}
+    wanted = {scope for scope, _ in stored}
+    logged = connection.execute(select(usage_log.c.id, usage_log.c.key_id).execution_options(yield_per=1000))
+    key_of.update((ident, key_id) for ident, key_id in logged if key_scope(key_id) in wanted)
+    found = {name: [0, 0] for name in stored}
+    for ident, claim in done.claims.items():
+        period = period_of(claim.hold.created_at_ms)
+        for scope in (key_scope(key_of.get(ident) or ""), org_scope(claim.hold.user_id)):
+            if (sums := found.get((scope, period))) is not None:
+                sums[0] += claim.settled_uc - claim.refunded_uc
+                sums[1] += 0 if claim.seen else claim.hold.amount_uc
+    for name, (spent_uc, held_uc) in found.items():
+        counter = stored[name]
+        if (counter.spent_uc, counter.held_uc) != (spent_uc, held_uc):
+            done.problems.append(
+                f"{name[0]} in {name[1]}: {counter.spent_uc} uc spent and {counter.held_uc} uc held are counted, "
+                f"the replay has {spent_uc} uc and {held_uc} uc"
+            )
+    return len(stored)

@@ -11,6 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, assert_never
 
+from gateway.ledger.spending import (
+    MARKS,
+    Cap,
+    Passed,
+    Spending,
+    SpendingLimitReached,
+    counters,
+    counts,
+    key_scope,
+    org_scope,
+    period_of,
+)
 from gateway.ledger.transfers import (
     WORLD,
     Account,
@@ -40,7 +52,7 @@ class TopUp(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Set credit aside for a request, if the user has it and at least `minimum_uc`."""
+    """Set credit aside for a request, if the user has it and at least `minimum_uc`, and if it fits every cap."""
 
     user_id: str
     amount_uc: int
@@ -49,6 +61,8 @@ class Hold(NamedTuple):
     minimum_uc: int = 0
     owner: str = ""  # the process that holds
     idempotency_key: str | None = None
+    key_id: str | None = None  # on whose behalf
+    caps: tuple[Cap, ...] = ()
 
 
 class Settle(NamedTuple):
@@ -80,7 +94,7 @@ Command = TopUp | Hold | Settle | Expire | Refund
 
 
 class HoldRecord(NamedTuple):
-    """A hold, and what became of it. The first six fields are the columns of `holds`, which keeps the open ones."""
+    """A hold, and what became of it. The first eight fields are the columns of `holds`, which keeps the open ones."""
 
     id: TransferId  # of the HOLD transfer
     user_id: str
@@ -88,6 +102,8 @@ class HoldRecord(NamedTuple):
     amount_uc: int
     deadline_ms: int
     owner: str
+    key_id: str | None = None
+    counts: str | None = None  # in which counters of spending; None: in none
     resolution: Resolution | None = None
     charged_uc: int = 0
     refunded_uc: int = 0
@@ -104,6 +120,7 @@ class Applied(NamedTuple):
     hold: HoldRecord | None = None
     capped: bool = False
     replayed: bool = False
+    passed: tuple[Passed, ...] = ()  # marks of spending
 
 
 @dataclass(slots=True)
@@ -114,6 +131,7 @@ class Book:
     balances: dict[Account, int] = field(default_factory=dict)
     holds: dict[TransferId, HoldRecord] = field(default_factory=dict)
     used_keys: dict[tuple[str, str], Transfer] = field(default_factory=dict)  # (user id, key) -> its transfer
+    spending: dict[tuple[str, str], Spending] = field(default_factory=dict)  # (scope, period) -> its counter
 
     def apply(self, command: Command, now_ms: int) -> Applied:
         """Does what the command asks, wholly or (raising LedgerError) not at all."""
@@ -143,7 +161,7 @@ class Book:
         return Applied((self._move("TOP_UP", source, destination, amount_uc, user_id, None, None, now_ms, key),))
 
     def _hold(self, command: Hold, now_ms: int) -> Applied:
-        user_id, amount_uc, request_id, deadline_ms, minimum_uc, owner, key = command
+        user_id, amount_uc, request_id, deadline_ms, minimum_uc, owner, key, key_id, caps = command
         if key is not None and (first := self.used_keys.get((user_id, key))) is not None:
             if (first.kind, first.amount_uc, first.request_id) != ("HOLD", amount_uc, request_id):
                 raise _conflict(first, "HOLD", amount_uc)
@@ -152,8 +170,13 @@ class Book:
         available_uc = self.balances.get(user, 0)
         if available_uc < amount_uc or available_uc < minimum_uc:
             raise InsufficientCredits(available_uc, max(amount_uc, minimum_uc))
+        claimed = self._claimed(command, period_of(now_ms)) if caps or self.spending else None
         move = self._move("HOLD", user, held_account(user_id), amount_uc, user_id, request_id, None, now_ms, key)
-        record = HoldRecord(move.id, user_id, request_id, amount_uc, deadline_ms, owner)
+        where = None
+        if claimed:
+            where = counts(claimed[0].period, [counter.scope for counter in claimed])
+            self.spending.update(((counter.scope, counter.period), counter) for counter in claimed)
+        record = HoldRecord(move.id, user_id, request_id, amount_uc, deadline_ms, owner, key_id, where)
         self.holds[move.id] = record
         return Applied((move,), record)
 
@@ -180,7 +203,9 @@ class Book:
         if rest_uc := amount_uc - charged_uc:
             user = user_account(user_id)
             moves = (*moves, self._move("RELEASE", held, user, rest_uc, user_id, request_id, hold_id, now_ms))
-        return Applied(moves, self._resolve(hold, "settled", charged_uc), capped)
+        record = self._resolve(hold, "settled", charged_uc)
+        passed = () if hold.counts is None else self._count(hold.counts, charged_uc, -amount_uc, now_ms)
+        return Applied(moves, record, capped, False, passed)
 
     def _expire(self, command: Expire, now_ms: int) -> Applied:
         hold_id, user_id, reason = command
@@ -192,6 +217,8 @@ class Book:
         held, user = route("EXPIRE", user_id)
         amount_uc, request_id = hold.amount_uc, hold.request_id
         move = self._move("EXPIRE", held, user, amount_uc, user_id, request_id, hold_id, now_ms, note=reason)
+        if hold.counts is not None:
+            self._count(hold.counts, 0, -amount_uc, now_ms)
         return Applied((move,), self._resolve(hold, "expired", 0))
 
     def _refund(self, command: Refund, now_ms: int) -> Applied:
@@ -208,7 +235,51 @@ class Book:
         move = self._move("REFUND", revenue, user, amount_uc, user_id, hold.request_id, hold_id, now_ms, key)
         record = hold._replace(refunded_uc=hold.refunded_uc + amount_uc)
         self.holds[hold_id] = record
+        if hold.counts is not None:
+            self._count(hold.counts, -amount_uc, 0, now_ms)
         return Applied((move,), record)
+
+    def _claimed(self, command: Hold, period: str) -> list[Spending]:
+        """The counters that the hold counts in, as they are with it. Raises SpendingLimitReached."""
+        amount_uc, claimed = command.amount_uc, []
+        caps = {cap.scope: cap.limit_uc for cap in command.caps}
+        scopes = dict.fromkeys(caps)
+        for scope in (key_scope(command.key_id or ""), org_scope(command.user_id)):  # counted by others of the batch
+            if (scope, period) in self.spending:
+                scopes[scope] = None
+        for scope in scopes:
+            limit_uc = caps.get(scope, BALANCE_MAX_UC)
+            counter = self.spending.get((scope, period), Spending(scope, period))
+            if scope in caps:
+                counter = counter._replace(limit_uc=limit_uc)
+            if counter.spent_uc + counter.held_uc + amount_uc > limit_uc:
+                raise SpendingLimitReached(counter, amount_uc)
+            claimed.append(counter._replace(held_uc=counter.held_uc + amount_uc))
+        return claimed
+
+    def _count(self, where: str, spent_uc: int, held_uc: int, now_ms: int) -> tuple[Passed, ...]:
+        """Adds to the counters of a hold; the marks that they pass by it. A counter that nobody keeps is left out."""
+        passed: list[Passed] = []
+        for name in counters(where):
+            if (counter := self.spending.get(name)) is None:
+                continue
+            counter = counter._replace(spent_uc=counter.spent_uc + spent_uc, held_uc=counter.held_uc + held_uc)
+            passed += self._tell(counter, counter.passes() if spent_uc > 0 else (), now_ms)
+        return tuple(passed)
+
+    def refused(self, error: SpendingLimitReached, now_ms: int) -> tuple[Passed, ...]:
+        """The marks that a refusal shows to be passed: a limit is reached when a call no longer fits what is left of
+        its last fifth. Moves no money.
+        """
+        counter = error.counter
+        marks = tuple(mark for mark in MARKS if mark > counter.told) if counter.near else ()
+        return self._tell(counter, marks, now_ms) if marks else ()
+
+    def _tell(self, counter: Spending, marks: tuple[int, ...], now_ms: int) -> tuple[Passed, ...]:
+        """Keeps the counter, with these marks told."""
+        scope, period, spent_uc, limit_uc = counter.scope, counter.period, counter.spent_uc, counter.limit_uc
+        self.spending[(scope, period)] = counter if not marks else counter._replace(told=max(marks))
+        return tuple(Passed(scope, period, mark, limit_uc, spent_uc, now_ms) for mark in marks)
 
     def _known(self, hold_id: TransferId, user_id: str) -> HoldRecord:
         hold = self.holds.get(hold_id)
@@ -217,7 +288,7 @@ class Book:
         return hold
 
     def _resolve(self, hold: HoldRecord, resolution: Resolution, charged_uc: int) -> HoldRecord:
-        record = HoldRecord(*hold[:6], resolution, charged_uc)
+        record = HoldRecord(*hold[:8], resolution, charged_uc)
         self.holds[hold.id] = record
         return record
 

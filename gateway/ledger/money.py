@@ -6,21 +6,27 @@ All of them may be called from any number of tasks; the one writer gathers what 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, TypeVar, cast
 
 from sqlalchemy import Connection, bindparam, func, literal, literal_column, select, union_all
 
 from gateway import edge
 from gateway.ledger.audit import Audit, audit
 from gateway.ledger.book import Applied, Expire, Hold, HoldRecord, Refund, Settle, TopUp
-from gateway.ledger.desk import Desk, Work
+from gateway.ledger.desk import Desk, Outcome, Work
+from gateway.ledger.spending import Cap, Passed, Spending, SpendingLimitReached, period_of
 from gateway.ledger.transfers import AlreadyResolved, Transfer, held_account, user_account
 from gateway.storage.engine import StoreError
 from gateway.storage.store import Store
-from gateway.storage.tables import accounts, holds, transfers
+from gateway.storage.tables import accounts, holds, spending, transfers
 from gateway.usage import UsageRow
 
+T = TypeVar("T")
+Apply = Callable[[Work], Outcome]  # does a piece of work, in the transaction that is under way
+
+DURABLE: Final = "job:"  # so begin the owners of holds that a row of the database answers for, not a process
 SETTLE_RETRY_S = (0.02, 0.1, 0.5, 2.0)  # a charge is not given up because the disk was full for a moment
 
 # (account, balance) of one user, and ("bought", the sum of all top-ups)
@@ -62,7 +68,9 @@ class Money:
         self._store = store
         self._clock = clock
         self.owner = owner if owner is not None else edge.new_id("proc")
-        self.desk = Desk(store.dialect, store.ids, clock.now_ms)
+        self.desk = Desk(store.dialect, store.rising, clock.now_ms)
+        self.passed: Callable[[Sequence[Passed]], None] = lambda _marks: None  # told of marks, once they are durable
+        self.refused: Callable[[Spending], None] = lambda _counter: None  # told of the cap that refused a hold
         store.writer.handle(Work, self.desk.apply)
 
     async def top_up(self, user_id: str, amount_uc: int, idempotency_key: str | None = None) -> Transfer:
@@ -79,20 +87,28 @@ class Money:
         request_id: str,
         deadline_ms: int,
         idempotency_key: str | None = None,
+        key_id: str | None = None,
+        caps: tuple[Cap, ...] = (),
     ) -> HoldRecord:
-        """Sets `amount_uc` (> 0) aside. Raises InsufficientCredits when less than it, or than `minimum_uc`, is there.
+        """Sets `amount_uc` (> 0) aside. Raises InsufficientCredits when less than it, or than `minimum_uc`, is there,
+        and SpendingLimitReached when it does not fit a cap.
 
         A caller that is cancelled while it waits owns no hold: one that was made all the same is given back.
         Deadlines are kept in real time: the test clock must not end holds whose requests are still running.
         """
         real_deadline_ms = deadline_ms - self._clock.offset_ms
-        command = Hold(user_id, amount_uc, request_id, real_deadline_ms, minimum_uc, self.owner, idempotency_key)
+        command = Hold(
+            user_id, amount_uc, request_id, real_deadline_ms, minimum_uc, self.owner, idempotency_key, key_id, caps
+        )
         future = self._store.writer.submit(Work(command), self._give_back)
         try:
             applied = await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._give_back(future.result())
+            raise
+        except SpendingLimitReached as error:
+            self._tell(error)
             raise
         return cast(HoldRecord, applied.hold)
 
@@ -120,10 +136,20 @@ class Money:
         await self._store.writer.submit(Work(None, row))
 
     async def expire_open(self, reason: str) -> int:
-        """Gives back every hold that another process left open. Call once, at start. Returns how many."""
-        stale = select(holds).where(holds.c.owner != self.owner)
+        """Gives back every hold that another process left open, but those that a row of the database answers for.
+
+        Call once, at start. Returns how many.
+        """
+        stale = select(holds).where(holds.c.owner != self.owner, ~holds.c.owner.startswith(DURABLE))
         return await self._expire(
             await self._store.read(lambda c: [HoldRecord(*row) for row in c.execute(stale)]), reason
+        )
+
+    async def expire_of(self, owner: str, reason: str) -> int:
+        """Gives back every hold that this process left open; it must be dead. Returns how many."""
+        theirs = select(holds).where(holds.c.owner == owner)
+        return await self._expire(
+            await self._store.read(lambda c: [HoldRecord(*row) for row in c.execute(theirs)]), reason
         )
 
     async def sweep(self, now_ms: int) -> int:
@@ -137,9 +163,43 @@ class Money:
         """Gives the whole hold back and logs nothing: for a request that ended before any upstream was asked."""
         await self._do(Work(Expire(hold.id, hold.user_id, reason)))
 
+    async def together(self, job: Callable[[Connection, Apply], T]) -> T:
+        """Runs `job` in one transaction, together with the pieces of work that it does by its second argument.
+
+        Their outcomes are returned, LedgerErrors too: what `job` raises undoes everything, what it returns is durable.
+        """
+
+        outcomes: list[Outcome] = []
+
+        def run(connection: Connection) -> tuple[T]:  # not bare: a result that is an error would be raised
+            def apply(work: Work) -> Outcome:
+                outcomes.append(outcome := self.desk.apply(connection, [work])[0])
+                return outcome
+
+            return (job(connection, apply),)
+
+        (result,) = await self._store.write(run)
+        for outcome in outcomes:
+            self._tell(outcome)
+        return result
+
+    def _tell(self, outcome: Outcome) -> None:
+        """What a piece of work did to limits, to those who want to know."""
+        if isinstance(outcome, SpendingLimitReached):
+            self.passed(outcome.passed)
+            self.refused(outcome.counter)
+        elif isinstance(outcome, Applied) and outcome.passed:
+            self.passed(outcome.passed)
+
     async def balance(self, user_id: str) -> Balance:
         """What the user has, as of everything acknowledged so far."""
         return await self._store.read(lambda connection: _balance(connection, user_id))
+
+    async def spending(self, scopes: Sequence[str]) -> dict[str, Spending]:
+        """What these scopes spend this month, as far as it is counted: those that had a limit at a call."""
+        period = period_of(self._clock.now_ms())
+        counted = select(spending).where(spending.c.scope.in_(scopes), spending.c.period == period)
+        return await self._store.read(lambda c: {row.scope: Spending(*row) for row in c.execute(counted)})
 
     async def transfers(self, user_id: str, limit: int = 1000) -> list[Transfer]:
         """The user's `limit` newest top-ups and holds and whatever closed those, in order."""
@@ -151,6 +211,8 @@ class Money:
 
     async def _settle_once(self, hold: HoldRecord, charge_uc: int, row: UsageRow) -> Settled:
         applied = await self._do(Work(Settle(hold.id, hold.user_id, charge_uc), row))
+        if applied.passed:
+            self.passed(applied.passed)
         return Settled(cast(HoldRecord, applied.hold).charged_uc, applied.capped)
 
     async def _expire(self, records: list[HoldRecord], reason: str) -> int:

@@ -48,6 +48,7 @@ async def answer(
     if exchange.record is None:  # else the answer is wanted even when nobody waits for it any more
         exchange.watch()
     work = Work(services, ticket, exchange.request_id)
+    work.site, work.owner = exchange.site, key.payer_id
     try:
         made, status = await run(exchange, work)
         error = made if isinstance(made, GatewayError) else None
@@ -71,7 +72,7 @@ async def run(exchange: Exchange, work: Work) -> tuple[Made | GatewayError | Non
         with exchange.stop:
             made = await work.made()
             if isinstance(made, Made):
-                made = await kept(services, work, made)
+                made = delivered(work, await kept(services, work, made))
     except Stopped as stopped:
         work.abandon()
         if stopped.reason == "client_closed":
@@ -87,6 +88,14 @@ async def run(exchange: Exchange, work: Work) -> tuple[Made | GatewayError | Non
     if isinstance(made, GatewayError):
         return made, "failed" if isinstance(made, ClientError) else "upstream_failed"
     return made, "succeeded"
+
+
+def delivered(work: Work, made: Made) -> Made | AllUpstreamsFailed:
+    """What was made, if anything is left of it: what could not be fetched, nobody gets."""
+    if made.items or made.text is not None:
+        return made
+    message = f"All upstreams failed for {work.ticket.requested_model}: the result could not be fetched"
+    return AllUpstreamsFailed(message)
 
 
 def timed_out(work: Work) -> AllUpstreamsFailed:

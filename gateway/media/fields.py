@@ -38,12 +38,17 @@ def one_of(fields: Mapping[str, Any], name: str, due: Sequence[str]) -> str | No
 
 
 def pixels(size: str | None) -> tuple[int, int] | None:
-    """Width and height of `1024x768` or `1024*768`; None for any other text, which vendors may know."""
+    """Width and height of `1024x768` or `1024*768`; None for any other text, which vendors may know.
+
+    Raises InvalidRequest for a side of nothing.
+    """
     if size is None:
         return None
     width, _, height = size.lower().replace("*", "x").partition("x")
-    if not (width.isdecimal() and height.isdecimal() and len(size) <= 16):
+    if not (size.isascii() and width.isdecimal() and height.isdecimal() and len(size) <= 16):
         return None
+    if not (int(width) and int(height)):
+        raise InvalidRequest(f"`size` is {size!r}; sides of one pixel or more were due.")
     return int(width), int(height)
 
 

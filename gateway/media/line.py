@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ TRIES: Final = 6  # of a request that may be repeated: a healthy job is not give
 TRY_AGAIN_S: Final = 1.0  # before the second try; twice as long before each further one
 CANCEL_S: Final = 5.0  # that a vendor may take to hear of a job that was given up
 
+Undo = Callable[[Got], Request | None]
+
 
 async def lead(services: Services, steps: Steps) -> Made:
     """Leads a vendor through its steps. Raises Failed; whatever cuts it short also calls off the job on its way."""
@@ -29,18 +32,40 @@ async def lead(services: Services, steps: Steps) -> Made:
         while True:
             if send.wait_s:
                 await edge.sleep(send.wait_s * services.config.poll_factor)
-            send = steps.send(await answered(services, send))
+            got = await (begun(services, send, send.undo) if send.undo else answered(services, send))
+            send = steps.send(got)
     except StopIteration as done:
         made: Made = done.value
         return made
-    except Failed:
-        raise
-    except BaseException:
-        if send is not None and send.cancel is not None:
+    except BaseException as error:
+        left = not isinstance(error, Failed) or error.leaves_job
+        if left and send is not None and send.cancel is not None:
             services.errands.begin(call_off(services, send.cancel))
         raise
     finally:
         steps.close()
+
+
+async def begun(services: Services, send: Send, undo: Undo) -> Got:
+    """The reply to a request that begins a job. Cut short, it is still awaited, so that the job can be called off.
+
+    Raises Failed.
+    """
+    reply = asyncio.ensure_future(answered(services, send))
+    try:
+        return await asyncio.shield(reply)
+    except asyncio.CancelledError:
+        if not services.errands.begin(unwanted(services, reply, undo)):
+            reply.cancel()
+        raise
+
+
+async def unwanted(services: Services, reply: asyncio.Future[Got], undo: Undo) -> None:
+    """Calls a job off that nobody waits for any more, once its vendor has told what it is called."""
+    with suppress(Failed):
+        request = undo(await reply)
+        if request is not None:
+            await call_off(services, request)
 
 
 async def answered(services: Services, send: Send) -> Got:
@@ -51,7 +76,7 @@ async def answered(services: Services, send: Send) -> Got:
             got = await sent(services, send)
         except TransportError as error:
             if left == 1:
-                raise Failed(lost(send, error)) from None
+                raise Failed(lost(send, error), leaves_job=True) from None
         else:
             if left == 1 or not (send.again and (got.status >= 500 or got.status == 429)):
                 return got

@@ -28,6 +28,7 @@ class Order:
     as_base64: bool = False  # pictures, in place of links
     extras: Mapping[str, Any] = field(default_factory=dict)  # what else the caller sent: vendors take what they know
     request_id: str = ""
+    at_s: float = 0.0  # Unix seconds when this attempt at it began
 
 
 @dataclass(frozen=True, slots=True)

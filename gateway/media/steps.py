@@ -14,9 +14,9 @@ may not yield, so a vendor that can cancel says how by `Send.cancel`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import orjson
 
@@ -37,6 +37,7 @@ class Send:
     wait_s: float = 0.0  # before it
     again: bool = False
     cancel: Request | None = None  # what to send, and not wait for, if the order is given up while this is on its way
+    undo: Callable[[Got], Request | None] | None = None  # the same for a job that this begins, once its reply has come
     first_byte_s: float | None = None  # that the vendor may take to answer; None: the configuration's
 
 
@@ -64,12 +65,13 @@ class Failed(Exception):
     """The order failed at this vendor. `Failure.verdict` says what that means for the chain:
 
     RETRY: nothing was accepted and it may pass by itself; NEXT: not here (also whenever a job had been accepted, so
-    that it is not made twice by the same vendor); STOP: the request is at fault.
+    that it is not made twice by the same vendor); STOP: the request is at fault. `leaves_job`: it may go on there.
     """
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, *, leaves_job: bool = False) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.leaves_job = leaves_job
 
 
 def refuse(got: Got) -> None:
@@ -90,6 +92,14 @@ class Vendor(Protocol):
 
     def make(self, order: Order, upstream: Upstream) -> Steps:
         """Leads the vendor through an order."""
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A vendor that does not make everything which a caller may ask for."""
+
+    def fits(self, order: Order, model: str) -> bool:
+        """Whether its model of this name makes it. Targets that do not are left out, if any is left then."""
 
 
 def post(upstream: Upstream, path: str, body: Any, headers: Sequence[tuple[str, str]] = ()) -> Request:

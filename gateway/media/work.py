@@ -13,10 +13,11 @@ from gateway.attempts import allows, failed
 from gateway.breaker import Breaker
 from gateway.chain import Failure, Step, Verdict
 from gateway.config import Upstream
-from gateway.errors import GatewayError
+from gateway.errors import ClientError, GatewayError
 from gateway.media.line import lead
 from gateway.media.order import Made, Order
-from gateway.media.steps import Failed, Vendor
+from gateway.media.references import References
+from gateway.media.steps import Choosy, Failed, Vendor
 from gateway.media.ticket import Ticket
 from gateway.upstreams.media import VENDORS
 
@@ -31,11 +32,10 @@ class Work:
         self.services = services
         self.ticket = ticket
         self.order = replace(ticket.order, request_id=request_id)
-        self.targets = {
-            upstream.name: (upstream, vendor)
-            for upstream in services.chain_of(ticket.model.id).values()
-            if (vendor := vendor_of(upstream, ticket)) is not None
-        }
+        self.site = ""  # of the gateway, as its caller reached it
+        self.owner = ""  # of what is kept
+        self.references = References(services)
+        self.targets = targets_of(services, ticket)
         self.run = chain.Run([*self.targets], services.policy, partial(allows, services, ticket.model.id))
         self.upstream: Upstream | None = None  # of the present attempt, or the last
         self.breaker: Breaker | None = None  # of the present attempt, while it has no verdict
@@ -53,22 +53,44 @@ class Work:
                 self.failure = error.failure
                 self.lost(error.failure)
                 step = self.run.after(error.failure, edge.jitter())
+            except ClientError as error:
+                return error
             else:
                 self.won()
                 return made
         return failed(self.ticket.requested_model, self.failure, self.services.secrets)
 
     async def attempt(self, step: Step) -> Made:
-        """One vendor's work. Raises Failed."""
+        """One vendor's work. Raises Failed; ClientError where what the request refers to cannot be had."""
         services = self.services
         upstream, vendor = self.targets[step.target]
+        order = await self.references.ready(self.order, vendor)
         self.upstream = upstream
         self.breaker = services.breakers.of(upstream.name, self.ticket.model.id)
         self.breaker.begin(services.clock.monotonic())
         services.metrics.attempts[upstream.name] += 1
-        order = replace(self.order, model=upstream.model(self.ticket.model.id))
-        parts = [lead(services, vendor.make(part, upstream)) for part in parted(order, vendor.most_at_once)]
-        return await parts[0] if len(parts) == 1 else joined(await together(parts))
+        at_s = services.clock.now_ms() / 1000
+        order = replace(order, model=upstream.model(self.ticket.model.id), at_s=at_s)
+        parts = parted(order, vendor.most_at_once)
+        if len(parts) == 1:
+            return await lead(services, vendor.make(order, upstream))
+        try:
+            return joined(await together([self.stubborn(part, vendor, upstream) for part in parts]))
+        except Failed as error:
+            raise Failed(chain.spent(error.failure), leaves_job=error.leaves_job) from None
+
+    async def stubborn(self, part: Order, vendor: Vendor, upstream: Upstream) -> Made:
+        """One of several parts of an order, retried by itself: the call does not fail with it. Raises Failed."""
+        policy = self.services.policy
+        tries = 1
+        while True:
+            try:
+                return await lead(self.services, vendor.make(part, upstream))
+            except Failed as error:
+                if not chain.may_retry(policy, error.failure, tries):
+                    raise
+                await edge.sleep(chain.wait_s(policy, error.failure, tries, edge.jitter()))
+                tries += 1
 
     def won(self) -> None:
         """The present attempt gave its answer."""
@@ -124,10 +146,25 @@ def joined(outcomes: Sequence[Made | Failure]) -> Made:
     return replace(made[0], items=[item for one in made for item in one.items])
 
 
+def targets_of(services: Services, ticket: Ticket) -> dict[str, tuple[Upstream, Vendor]]:
+    """The upstreams of the model's chain that can take the order, by name, in their order."""
+    able = {
+        upstream.name: (upstream, vendor)
+        for upstream in services.chain_of(ticket.model.id).values()
+        if (vendor := vendor_of(upstream, ticket)) is not None
+    }
+    fit = {name: (upstream, vendor) for name, (upstream, vendor) in able.items() if fits(ticket, upstream, vendor)}
+    return fit or able
+
+
+def fits(ticket: Ticket, upstream: Upstream, vendor: Vendor) -> bool:
+    """Whether the upstream's model makes what is ordered."""
+    return not isinstance(vendor, Choosy) or vendor.fits(ticket.order, upstream.model(ticket.model.id))
+
+
 def vendor_of(upstream: Upstream, ticket: Ticket) -> Vendor | None:
     """The wire on which an upstream takes an order; None where it has none for it."""
     for dialect in upstream.dialects:
-        vendor = VENDORS.get(dialect)
-        if vendor is not None and ticket.order.kind in vendor.kinds:
+        if (vendor := VENDORS.get((dialect, ticket.order.kind))) is not None:
             return vendor
     return None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Table, bindparam, delete, insert, select
+from sqlalchemy import Column, Connection, Dialect, String, Table, bindparam, delete, insert, select
 from sqlalchemy.sql.expression import ClauseElement
 
 SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
@@ -20,9 +20,12 @@ LARGEST = SIZES[0]
 
 
 class Insert:
-    """Inserts rows (tuples in the order of the table's columns), or updates the columns `replaces` of existing ones."""
+    """Inserts rows (tuples in the order of the table's columns), or updates the columns `replaces` of existing ones.
 
-    def __init__(self, table: Table, dialect: Dialect, replaces: Sequence[str] = ()) -> None:
+    `replaces=None` leaves existing ones as they are.
+    """
+
+    def __init__(self, table: Table, dialect: Dialect, replaces: Sequence[str] | None = ()) -> None:
         names = [column.name for column in table.columns]
         statement = insert(table).prefix_with("OR FAIL", dialect="sqlite")
         compiled = statement.compile(dialect=dialect, column_keys=names)
@@ -30,12 +33,16 @@ class Insert:
             raise TypeError(f"{dialect.name} must bind by position, in the order of the columns of {table.name}")
         head, _, one = str(compiled).partition(" VALUES ")
         tail = ""
-        if replaces:
+        if replaces is None:
+            tail = " ON CONFLICT DO NOTHING"
+        elif replaces:
             key = ", ".join(column.name for column in table.primary_key.columns)
             tail = f" ON CONFLICT ({key}) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in replaces)
         self._sql = {size: f"{head} VALUES {', '.join([one] * size)}{tail}" for size in SIZES}
 
     def __call__(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
         cursor = connection.connection.cursor()
         at = 0
         for size in _chunks(len(rows)):
@@ -64,12 +71,20 @@ class _ByValue:
 
 
 class Lookup(_ByValue):
-    """Finds these rows, and locks them where the database locks rows."""
+    """Finds these rows, and locks them where the database locks rows: in the order of `column`, if the values are
+    given in it, so that two processes never wait for one another.
+    """
 
     def __init__(self, table: Table, column: Column[Any], dialect: Dialect) -> None:
-        super().__init__(select(table).where(column == bindparam("value")).with_for_update(), dialect)
+        statement = select(table).where(column == bindparam("value"))
+        if dialect.name != "sqlite":
+            is_text = isinstance(column.type, String)
+            statement = statement.order_by(column.collate("C") if is_text else column)  # as Python sorts
+        super().__init__(statement.with_for_update(), dialect)
 
     def __call__(self, connection: Connection, values: Sequence[Any]) -> Iterable[Any]:
+        if not values:
+            return ()
         cursor = connection.connection.cursor()
         found: list[Any] = []
         for sql, parameters in self._runs(values):
@@ -86,6 +101,8 @@ class Delete(_ByValue):
         super().__init__(delete(table).where(column == bindparam("value")), dialect)
 
     def __call__(self, connection: Connection, values: Sequence[Any]) -> None:
+        if not values:
+            return
         cursor = connection.connection.cursor()
         for sql, parameters in self._runs(values):
             cursor.execute(sql, parameters)

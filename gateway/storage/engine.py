@@ -1,7 +1,10 @@
 """Opening the database: the only place that knows which database it is.
 
 SQLite is the embedded default: WAL with `synchronous=FULL`, so that what was committed survives the loss of power.
-The schema is made directly when the database is new; Alembic is imported only when an older one must be upgraded.
+PostgreSQL serves many processes: `postgresql://…` is `postgresql+psycopg://…`. Each process has one connection that
+writes (READ COMMITTED; the rows are locked where they are read) and a few that read (REPEATABLE READ, so that a job
+sees one moment). The schema is made directly when the database is new; Alembic is imported only when an older one must
+be upgraded. On PostgreSQL an advisory lock lets one process at a time do either.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, column, create_engine, event, func, make_url, select, table
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
@@ -22,6 +25,13 @@ VERSION_TABLE = (  # as Alembic makes it
 )
 BUSY_TIMEOUT_S = 5.0
 CACHED_STATEMENTS = 512
+READERS = 2  # connections of a process that read
+POOL_TIMEOUT_S = 10.0  # a reader waits this long for one of them
+CONNECT_TIMEOUT_S = 5
+SCHEMA_LOCK = 0x77_74_67_77  # of PostgreSQL's advisory locks: who makes or changes the schema
+# A server that is gone without a word is noticed within ten seconds or so.
+KEEPALIVES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+RETRIED = frozenset({"40001", "40P01", "55P03"})  # SQLSTATE: serialization failure, deadlock, lock not available
 
 
 class StoreError(Exception):
@@ -38,12 +48,15 @@ def is_memory(url: str) -> bool:
     return parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:")
 
 
-def open_engine(url: str, *, writes: bool) -> Engine:
-    """An engine for `url`. SQLite: one connection that takes the write lock at once, or several that only read."""
+def open_engine(url: str, *, writes: bool, name: str | None = None) -> Engine:
+    """An engine for `url`. SQLite: one connection that takes the write lock at once, or several that only read.
+
+    `name` tells a server whose connections these are: see `fence`.
+    """
     try:
-        parsed = make_url(url)
+        parsed = with_driver(make_url(url))
         if parsed.get_backend_name() != "sqlite":
-            return create_engine(parsed, paramstyle="format", pool_size=1 if writes else 5)
+            return _open_server(parsed, writes, name)
         options: dict[str, Any] = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
         if is_memory(url):
             engine = create_engine(parsed, poolclass=StaticPool, connect_args=options)
@@ -57,6 +70,53 @@ def open_engine(url: str, *, writes: bool) -> Engine:
     event.listen(engine, "connect", _prepare_writer if writes else _prepare_reader)
     event.listen(engine, "begin", _begin_immediate if writes else _begin)
     return engine
+
+
+def with_driver(url: URL) -> URL:
+    """The URL with the driver that we ship, where it names none."""
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def is_shared(url: str) -> bool:
+    """Whether several processes may write to the database at once."""
+    return make_url(url).get_backend_name() != "sqlite"
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the database says that the same transaction, done again, may succeed."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) in RETRIED
+
+
+def fence(connection: Connection, name: str) -> int:
+    """Ends what the server still does for the process of this name; how many connections it had.
+
+    A process is dead at once, its last commit may yet be on the way: it is over when this returns 0.
+    """
+    if connection.dialect.name != "postgresql":
+        return 0
+    activity = table("pg_stat_activity", column("pid"), column("application_name"))
+    ends = select(func.pg_terminate_backend(activity.c.pid)).where(activity.c.application_name == name)
+    return len(connection.execute(ends).all())
+
+
+def _open_server(url: URL, writes: bool, name: str | None) -> Engine:
+    """An engine for a database server. The pool never grows: a process has 1 + READERS connections."""
+    options: dict[str, Any] = {}
+    if url.get_driver_name() == "psycopg":
+        options = {"connect_timeout": CONNECT_TIMEOUT_S, "prepare_threshold": 3, **KEEPALIVES}
+        options |= {} if name is None else {"application_name": name}
+        options["options"] = "-c synchronous_commit=on"  # an answer is given for what is on the disk
+    return create_engine(
+        url,
+        paramstyle="format",
+        pool_size=1 if writes else READERS,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        pool_pre_ping=False,  # what finds its connection broken is done again on another
+        isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
+        execution_options={} if writes else {"postgresql_readonly": True},
+        connect_args=options,
+    )
 
 
 def _prepare_writer(connection: Any, _record: object) -> None:
@@ -88,6 +148,7 @@ def prepare(engine: Engine, url: str) -> None:
     """Makes the schema, or brings it to `HEAD`. Raises CannotOpen when the database is newer than this program."""
     try:
         with engine.begin() as connection:
+            lock_schema(connection)
             revision = _revision(connection)
             if revision is None:
                 for_dialect(engine.dialect.name)
@@ -98,6 +159,12 @@ def prepare(engine: Engine, url: str) -> None:
             _upgrade(engine, url)
     except DBAPIError as error:
         raise CannotOpen(f"database {_shown(url)}: {error.orig}") from error
+
+
+def lock_schema(connection: Connection) -> None:
+    """Waits until no other process makes or changes the schema; until the end of the transaction none will."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
 
 
 def _upgrade(engine: Engine, url: str) -> None:

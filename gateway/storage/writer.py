@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.storage.engine import StoreError
+from gateway import edge
+from gateway.storage.engine import StoreError, passing
 
 BATCH_MAX = 512
+AGAIN_S: Final = (0.0, 0.01, 0.05, 0.2)  # before a transaction that stood in another's way is done again
 
 Apply = Callable[[Connection, Sequence[Any]], list[Any]]  # an outcome (a result or an exception) for each piece of work
 Job = Callable[[Connection], Any]
@@ -41,6 +44,10 @@ class Writer:
     A batch of work is done inside one transaction. If the database refuses it, it is tried again piece by piece, so
     that a bad piece fails alone. A failed commit fails the whole batch. `mark` is told the named points of a round
     ("commit.before", "commit.after"): tests stop or kill the process there.
+
+    Where several processes write, a deadlock or a serialization failure is nobody's fault: the transaction is done
+    again. So it is, once, when its connection turns out to be broken before the commit. When it breaks during the
+    commit nobody knows what became of the batch: it fails, and what must be sure asks again (a Settle is idempotent).
     """
 
     def __init__(self, engine: Engine, *, threaded: bool = True, mark: Mark | None = None) -> None:
@@ -106,7 +113,7 @@ class Writer:
         try:
             return self._round(batch)
         except Exception as error:
-            self._connection = None  # not to be trusted any more: the next round opens another
+            self._drop()
             failure = StoreError(f"the writer failed: {error}")
             failure.__cause__ = error
             return [(entry, failure) for entry in batch]
@@ -142,28 +149,70 @@ class Writer:
 
     def _transaction(self, job: Job) -> Any:
         """Runs the job in a transaction. Raises StoreError when none begins, CommitFailed, or what the job raises."""
-        try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            connection = self._connection
-            transaction = connection.begin()
-        except SQLAlchemyError as error:
-            raise StoreError(f"no transaction: {error}") from error
+        delays = iter(AGAIN_S)
+        is_fresh = self._connection is None
+        while True:
+            try:
+                return self._attempt(job)
+            except StoreError:
+                raise
+            except Exception as error:
+                if passing(error) and (delay_s := next(delays, None)) is not None:
+                    edge.pause(delay_s * (1 + edge.jitter()))
+                elif self._connection is None and not is_fresh:
+                    is_fresh = True
+                else:
+                    raise
+
+    def _attempt(self, job: Job) -> Any:
+        connection = self._begin()
         try:
             result = job(connection)
         except BaseException:
-            transaction.rollback()
+            self._roll_back(connection)
             raise
         try:
             if self._mark is not None:
                 self._mark("commit.before")
             self._commit(connection)
         except Exception as error:
-            transaction.rollback()
+            self._roll_back(connection)
+            if passing(error):
+                raise
             raise CommitFailed(f"the commit failed: {error}") from error
         if self._mark is not None:
             self._mark("commit.after")
         return result
+
+    def _begin(self) -> Connection:
+        """The connection, in a new transaction. Raises StoreError."""
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            self._connection.begin()
+        except SQLAlchemyError as error:
+            self._drop()
+            raise StoreError(f"no transaction: {error}") from error
+        return self._connection
+
+    def _roll_back(self, connection: Connection) -> None:
+        """Undoes the transaction. A connection that cannot even do that is dropped: the next round opens another."""
+        driver = connection.connection.driver_connection if not connection.invalidated else None
+        try:
+            connection.rollback()
+        except Exception:
+            self._drop()
+        if connection.invalidated or getattr(driver, "closed", False) is True:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Forgets the connection, and gives its place in the pool back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.invalidate()
+            with suppress(Exception):
+                connection.close()
 
     def _commit(self, connection: Connection) -> None:
         connection.commit()

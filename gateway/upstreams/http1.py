@@ -132,9 +132,12 @@ def until_close(reply: Http1Reply) -> bool:
 
 
 class Connection(asyncio.Protocol):
-    """One connection to an upstream: one exchange at a time, then back to the pool."""
+    """One connection to an upstream: one exchange at a time, then back to the pool.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pool: list[Connection]) -> None:
+    Without a pool it is a stranger's server: one exchange, and nothing is inflated, which it could make a bomb.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: list[Connection] | None) -> None:
         self.loop = loop
         self.pool = pool
         self.idle_since = 0.0
@@ -198,7 +201,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-        if self in self.pool:
+        if self.pool is not None and self in self.pool:
             self.pool.remove(self)
         reply, self.reply = self.reply, None
         if reply is None:
@@ -224,7 +227,7 @@ class Connection(asyncio.Protocol):
         reply = self.reply
         if reply is None or 100 <= status < 200:
             return
-        reply.inflater = inflater(self._head)
+        reply.inflater = None if self.pool is None else inflater(self._head)
         self._has_head = True
         reply.status = status
         reply.head = self._head
@@ -245,7 +248,7 @@ class Connection(asyncio.Protocol):
         if reply.paused:
             reply.paused = False
             transport.resume_reading()
-        if self._parser.should_keep_alive() and not transport.get_write_buffer_size():
+        if self.pool is not None and self._parser.should_keep_alive() and not transport.get_write_buffer_size():
             self.idle_since = edge.monotonic()
             self.pool.append(self)
         else:
@@ -258,11 +261,11 @@ class Connection(asyncio.Protocol):
 class Address:
     """Where a URL leads: what connects, what the request line and the Host header say, and the kept connections."""
 
-    host: str
+    host: str  # that is connected to
     port: int
-    secure: bool
+    server_name: str | None  # whose certificate is due; None without TLS
     line: bytes  # request line and Host header
-    pool: list[Connection]
+    pool: list[Connection] | None
 
 
 class Http1Transport:
@@ -277,8 +280,8 @@ class Http1Transport:
         return ssl.create_default_context()
 
     async def send(self, request: Request, connect_timeout_s: float, first_byte_timeout_s: float) -> Reply:
-        address = (None if request.once else self._addresses.get(request.url)) or self._find(request)
-        connection = take_idle(address.pool) or await self._connect(address, connect_timeout_s)
+        address = (None if request.once or request.address else self._addresses.get(request.url)) or self._find(request)
+        connection = take_idle(address.pool or []) or await self._connect(address, connect_timeout_s)
         lines = [address.line]
         for name, value in request.headers:
             lines.append(f"{name}: {value}\r\n".encode("latin-1"))
@@ -308,8 +311,11 @@ class Http1Transport:
         secure = parts.scheme == "https"
         host = parts.hostname or ""
         port = parts.port or (443 if secure else 80)
+        server_name, line = host if secure else None, request_line(parts, request.method)
+        if request.address is not None:
+            return Address(request.address, port, server_name, line, None)
         pool = self._pools.setdefault((host, port, secure), [])
-        address = Address(host, port, secure, request_line(parts, request.method), pool)
+        address = Address(host, port, server_name, line, pool)
         if not request.once:
             self._addresses[request.url] = address
         return address
@@ -322,7 +328,8 @@ class Http1Transport:
                     lambda: Connection(loop, address.pool),
                     address.host,
                     address.port,
-                    ssl=self._tls if address.secure else None,
+                    ssl=None if address.server_name is None else self._tls,
+                    server_hostname=address.server_name,
                 )
         except TimeoutError:
             raise TransportError("connect", f"no connection within {timeout_s:g} s") from None

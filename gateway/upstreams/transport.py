@@ -27,6 +27,7 @@ class Request:
     body: bytes
     method: str = "POST"
     once: bool = False  # the URL is about one thing and not worth remembering
+    address: str | None = None  # connect to this one and nowhere else: a stranger's server (gateway/guard.py)
 
 
 class Reply(Protocol):

@@ -19,9 +19,11 @@ class Takes:
     sizes: Sequence[str] = ()
     aspect_ratios: Sequence[str] = ()
     resolutions: Sequence[str] = ()
+    resolution: str | None = None  # where the caller names none
     reference_fields: Sequence[str] = ()
     references_max: int = 0
     data_urls: bool = False
+    last_frame: bool = False  # a clip may be told how to end, by a picture
     seconds_least: int = 1
     seconds_most: int = 60
     seconds_default: int = 5
@@ -43,9 +45,11 @@ def takes(kind: str, model_id: str) -> Takes:
                 sizes=tuple(row.get("sizes", ())),
                 aspect_ratios=tuple(row.get("aspect_ratios", ())),
                 resolutions=tuple(row.get("resolutions", ())),
+                resolution=row.get("resolution"),
                 reference_fields=tuple(references.get("fields", ())),
                 references_max=references.get("most", 0),
                 data_urls=references.get("data_urls", False),
+                last_frame=row.get("last_frame", False),
                 seconds_least=seconds.get("least", 1),
                 seconds_most=seconds.get("most", 60),
                 seconds_default=seconds.get("default", 5),

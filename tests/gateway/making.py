@@ -16,6 +16,7 @@ from gateway.usage import UsageRow
 T = TypeVar("T")
 NOW_MS = 1_778_371_200_000  # 2026-05-10T00:00:00Z
 CREDIT = 1_000_000
+DATABASE_FILE = "database-url"  # in a folder whose store is not in the folder
 
 
 class StillClock(Clock):
@@ -32,9 +33,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
+def url_of(folder: Path) -> str:
+    """The URL of the folder's store."""
+    elsewhere = folder / DATABASE_FILE
+    return elsewhere.read_text() if elsewhere.exists() else f"sqlite:///{folder / 'gateway.db'}"
+
+
 def open_store(folder: Path, **options: Any) -> Store:
-    """The store in this folder."""
-    return Store(f"sqlite:///{folder / 'gateway.db'}", **options)
+    """The store of this folder."""
+    return Store(url_of(folder), **options)
 
 
 def open_money(store: Store, **options: Any) -> Money:

@@ -134,6 +134,7 @@ def test_a_user_from_first_to_last(tmp_path: Path) -> None:
             "transfers": 5,
             "open_holds": 0,
             "held_uc": 0,
+            "counters": 0,
         }
 
     with_api(tmp_path, test)

@@ -316,8 +316,9 @@ def test_a_charge_is_capped_by_the_hold() -> None:
 
 def test_the_tier_comes_before_the_credit() -> None:
     async def scene() -> None:
-        name = next(m.id for m in catalogue.MODELS.values() if m.min_top_up_uc and "chat" in m.endpoints)
-        lab = await open_lab(lambda _request: ok(completion()), credits=1998)
+        model = next(m for m in catalogue.MODELS.values() if m.min_top_up_uc and "chat" in m.endpoints)
+        name = model.id
+        lab = await open_lab(lambda _request: ok(completion()), credits=model.min_top_up_uc // CREDIT - 1)
         answer = await lab.chat(model=name, max_tokens=10**9)
         assert (answer.status, answer.error[0]) == (403, "access_denied")
         await lab.services.money.top_up(lab.user_id, CREDIT)

@@ -168,13 +168,13 @@ def test_an_idempotency_key_moves_money_once(other: TopUp | Hold | Refund) -> No
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path)
+def store(place: Path) -> Store:
+    return open_store(place)
 
 
-def test_money_survives_reopening(tmp_path: Path) -> None:
+def test_money_survives_reopening(place: Path) -> None:
     async def first() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         money = open_money(store)
         await money.top_up("usr_a", 300 * CREDIT, "bought")
         settled = await money.settle(await take(money, 50 * CREDIT), charge_uc=7, row=usage_row())
@@ -183,7 +183,7 @@ def test_money_survives_reopening(tmp_path: Path) -> None:
         store.close()
 
     async def second() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         money = open_money(store)
         balance = await money.balance("usr_a")
         assert (balance.available_uc, balance.held_uc) == (280 * CREDIT - 7, 20 * CREDIT)
@@ -319,11 +319,11 @@ def test_the_test_clock_ends_no_hold(store: Store) -> None:
     run(work())
 
 
-def test_a_cancelled_caller_leaves_no_hold(tmp_path: Path) -> None:
+def test_a_cancelled_caller_leaves_no_hold(place: Path) -> None:
     """Cancelled while the hold is being committed, and again just after: neither hold stays."""
 
     async def work() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         money = open_money(store)
         await money.top_up("usr_a", 10 * CREDIT)
         waiting = asyncio.create_task(take(money))
@@ -355,7 +355,7 @@ def test_a_cancelled_caller_leaves_no_hold(tmp_path: Path) -> None:
     run(work())
 
 
-def test_a_settle_outlives_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settle_outlives_a_failing_disk(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.ledger.money.SETTLE_RETRY_S", (0.0, 0.0))
 
     async def work() -> None:
@@ -365,7 +365,7 @@ def test_a_settle_outlives_a_failing_disk(tmp_path: Path, monkeypatch: pytest.Mo
             if point == "commit.before" and next(failures, False):
                 raise OSError("disk full")
 
-        store = open_store(tmp_path, mark=disk)
+        store = open_store(place, mark=disk)
         money = open_money(store)
         await money.top_up("usr_a", 10 * CREDIT)
         hold = await take(money)

@@ -35,11 +35,11 @@ TAMPERINGS = {
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_the_audit_notices(tmp_path: Path, name: str) -> None:
+def test_the_audit_notices(place: Path, name: str) -> None:
     statement, said = TAMPERINGS[name]
 
     async def work() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         money = open_money(store)
         await money.top_up("usr_a", 10 * CREDIT)
         await money.settle(await take(money), charge_uc=5, row=usage_row())
@@ -84,9 +84,9 @@ def test_a_replay_of_a_good_ledger_says_nothing() -> None:
     assert list(done.open_claims) == [6]
 
 
-def test_the_audit_reads_one_moment_while_others_write(tmp_path: Path) -> None:
+def test_the_audit_reads_one_moment_while_others_write(place: Path) -> None:
     async def work() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         money = open_money(store)
         await money.top_up("usr_a", 1000 * CREDIT)
 

@@ -116,11 +116,11 @@ def reopened(folder: Path) -> tuple[Audit, list[Transfer], int]:
     return run(look())
 
 
-def test_kill_nine_loses_nothing_acknowledged(worker: Worker, tmp_path: Path) -> None:
+def test_kill_nine_loses_nothing_acknowledged(worker: Worker, place: Path) -> None:
     told, dice, left_open = Acknowledged(), Random(20260510), 0
     for kill in range(KILLS):
-        worker.run_and_kill(tmp_path, kill, dice.randrange(LINES_MAX), told)
-        audit, moved, expired = reopened(tmp_path)
+        worker.run_and_kill(place, kill, dice.randrange(LINES_MAX), told)
+        audit, moved, expired = reopened(place)
         left_open += expired
         assert audit.problems == ()
         assert (audit.open_holds, audit.held_uc, audit.sum_uc) == (0, 0, 0)
@@ -130,13 +130,13 @@ def test_kill_nine_loses_nothing_acknowledged(worker: Worker, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("point", ["commit.before", "commit.after"])
-def test_a_kill_at_either_side_of_a_commit(worker: Worker, tmp_path: Path, point: str) -> None:
+def test_a_kill_at_either_side_of_a_commit(worker: Worker, place: Path, point: str) -> None:
     """After it, before the answer, a command counts though nobody heard; before it, it is as if it never came."""
     told, unheard = Acknowledged(), 0
     for kill in range(4):
-        worker.start(tmp_path, kill, point, 8 + 3 * kill)
+        worker.start(place, kill, point, 8 + 3 * kill)
         worker.note_rest(told)
-        audit, moved, _ = reopened(tmp_path)
+        audit, moved, _ = reopened(place)
         assert (audit.problems, audit.open_holds) == ((), 0)
         assert_kept(told, moved)
         holds = {t.id: t.amount_uc for t in moved if t.kind == "HOLD"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 from gateway.ledger.book import HoldRecord
 from gateway.ledger.transfers import AlreadyResolved, IdempotencyConflict, InsufficientCredits, LedgerError
 from gateway.storage.engine import StoreError
+from tests.gateway.databases import database_in, missing_postgresql
 from tests.gateway.making import NOW_MS, open_money, open_store, take, usage_row
 
 T = TypeVar("T")
@@ -50,11 +51,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     holds = Bundle("holds")
     bought = Bundle("bought")
+    database = "sqlite"
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.folder = Path(tempfile.mkdtemp())
+        self.ending = ExitStack()
+        folder = Path(self.ending.enter_context(tempfile.TemporaryDirectory()))
+        self.folder = self.ending.enter_context(database_in(folder, self.database))
         self.disk_full = False
         self.available = dict.fromkeys(USERS, 0)
         self.bought_uc = dict.fromkeys(USERS, 0)
@@ -65,6 +69,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.since_start = 0
         self.store = open_store(self.folder, threaded=False, mark=self.disk)
+        self.ending.callback(self.store.close)  # also of those that crashed
         self.money = open_money(self.store)
 
     def disk(self, point: str) -> None:
@@ -80,9 +85,8 @@ class LedgerMachine(RuleBasedStateMachine):
             balance = self.do(self.money.balance(user_id))
             assert (balance.available_uc, balance.held_uc) == (self.available[user_id], self.open_uc(user_id))
             assert balance.topped_up_uc == self.bought_uc[user_id]
-        self.store.close()
+        self.ending.close()
         self.loop.close()
-        shutil.rmtree(self.folder)
 
     @initialize()
     def start_with_something(self) -> None:
@@ -216,7 +220,17 @@ class LedgerMachine(RuleBasedStateMachine):
         return sum(held.record.amount_uc for held in mine if held.state == "open")
 
 
+class OnPostgresql(LedgerMachine):
+    """The same on PostgreSQL."""
+
+    database = "postgresql"
+
+
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
     max_examples=16, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
+TestLedgerMachineOnPostgresql = pytest.mark.skipif(bool(missing_postgresql()), reason=str(missing_postgresql()))(
+    OnPostgresql.TestCase
+)
+TestLedgerMachineOnPostgresql.settings = settings(TestLedgerMachine.settings, max_examples=6)

@@ -22,6 +22,8 @@ from gateway.storage.tables import accounts, metadata
 from gateway.storage.writer import BATCH_MAX, CommitFailed
 from tests.gateway.making import open_store, run, until
 
+FOREIGN = "INSERT INTO keys (id, user_id, digest, status, created_at_ms) VALUES ('k', 'nobody', 'd', 'active', 0)"
+
 
 class Put(str):
     """Work for the tests: puts an account of this name; `apply` notes how many came together."""
@@ -41,10 +43,10 @@ def names(connection: Connection) -> list[str]:
     return [row[0] for row in connection.execute(text("SELECT name FROM accounts ORDER BY name"))]
 
 
-def held_up(tmp_path: Path, **options: Any) -> tuple[Store, list[int], threading.Event]:
+def held_up(place: Path, **options: Any) -> tuple[Store, list[int], threading.Event]:
     """A store whose writer waits, at its first job, for the event."""
     batches: list[int] = []
-    store, go = open_store(tmp_path, **options), threading.Event()
+    store, go = open_store(place, **options), threading.Event()
     store.writer.handle(Put, put_all(batches))
     return store, batches, go
 
@@ -58,11 +60,11 @@ async def came(things: list[Any]) -> bool:
     return bool(things)
 
 
-def test_what_comes_during_a_commit_is_committed_together(tmp_path: Path) -> None:
+def test_what_comes_during_a_commit_is_committed_together(place: Path) -> None:
     commits: list[str] = []
 
     async def work() -> None:
-        store, batches, go = held_up(tmp_path, mark=commits.append)
+        store, batches, go = held_up(place, mark=commits.append)
         first = store.writer.submit(lambda _: go.wait(10))
         await until(lambda: taken_up(store))
         others = [store.writer.submit(Put(n)) for n in range(100)]
@@ -77,9 +79,9 @@ def test_what_comes_during_a_commit_is_committed_together(tmp_path: Path) -> Non
     run(work())
 
 
-def test_a_batch_has_a_bound(tmp_path: Path) -> None:
+def test_a_batch_has_a_bound(place: Path) -> None:
     async def work() -> None:
-        store, batches, go = held_up(tmp_path)
+        store, batches, go = held_up(place)
         first = store.writer.submit(lambda _: go.wait(10))
         others = [store.writer.submit(Put(n)) for n in range(BATCH_MAX * 2 + 5)]
         go.set()
@@ -91,9 +93,9 @@ def test_a_batch_has_a_bound(tmp_path: Path) -> None:
     run(work())
 
 
-def test_a_refused_piece_fails_alone(tmp_path: Path) -> None:
+def test_a_refused_piece_fails_alone(place: Path) -> None:
     async def work() -> None:
-        store, batches, go = held_up(tmp_path)
+        store, batches, go = held_up(place)
         first = store.writer.submit(lambda _: go.wait(10))
         await until(lambda: taken_up(store))
         others = [store.writer.submit(Put(name)) for name in ("a", "b", "a", "c")]
@@ -108,7 +110,7 @@ def test_a_refused_piece_fails_alone(tmp_path: Path) -> None:
     run(work())
 
 
-def test_a_failed_commit_fails_the_whole_batch_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_commit_fails_the_whole_batch_and_leaves_nothing(place: Path) -> None:
     async def work() -> None:
         full = False
 
@@ -116,7 +118,7 @@ def test_a_failed_commit_fails_the_whole_batch_and_leaves_nothing(tmp_path: Path
             if full and point == "commit.before":
                 raise OSError("no space left on device")
 
-        store, batches, go = held_up(tmp_path, mark=disk)
+        store, batches, go = held_up(place, mark=disk)
         await store.writer.submit(Put("before"))
         first = store.writer.submit(lambda _: go.wait(10))
         await until(lambda: taken_up(store))
@@ -135,13 +137,13 @@ def test_a_failed_commit_fails_the_whole_batch_and_leaves_nothing(tmp_path: Path
     run(work())
 
 
-def test_a_job_that_raises_is_rolled_back(tmp_path: Path) -> None:
+def test_a_job_that_raises_is_rolled_back(place: Path) -> None:
     def job(connection: Connection) -> None:
         connection.execute(text("INSERT INTO accounts VALUES ('half', 1)"))
         raise KeyError("half way")
 
     async def work() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         with pytest.raises(KeyError, match="half way"):
             await store.write(job)
         assert await store.read(names) == []
@@ -150,9 +152,9 @@ def test_a_job_that_raises_is_rolled_back(tmp_path: Path) -> None:
     run(work())
 
 
-def test_a_broken_writer_answers_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_writer_answers_and_recovers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         with monkeypatch.context() as patch:
             patch.setattr(store.writer, "_round", lambda _batch: 1 / 0)
             with pytest.raises(StoreError, match="division by zero"):
@@ -163,9 +165,9 @@ def test_a_broken_writer_answers_and_recovers(tmp_path: Path, monkeypatch: pytes
     run(work())
 
 
-def test_closing_finishes_what_is_queued(tmp_path: Path) -> None:
+def test_closing_finishes_what_is_queued(place: Path) -> None:
     async def work() -> None:
-        store, _, go = held_up(tmp_path)
+        store, _, go = held_up(place)
         store.writer.submit(lambda _: go.wait(10))
         waiting = [store.writer.submit(Put(n)) for n in range(10)]
         go.set()
@@ -176,14 +178,14 @@ def test_closing_finishes_what_is_queued(tmp_path: Path) -> None:
         store.close()
 
     run(work())
-    store = open_store(tmp_path)
+    store = open_store(place)
     assert len(store.read_now(names)) == 10
     store.close()
 
 
-def test_a_result_nobody_waits_for_goes_to_its_orphanage(tmp_path: Path) -> None:
+def test_a_result_nobody_waits_for_goes_to_its_orphanage(place: Path) -> None:
     async def work() -> None:
-        store, _, go = held_up(tmp_path)
+        store, _, go = held_up(place)
         first = store.writer.submit(lambda _: go.wait(10))
         orphans: list[Any] = []
         store.writer.submit(Put("a"), orphans.append).cancel()
@@ -205,7 +207,7 @@ def test_sqlite_is_set_up_to_survive_power_loss(tmp_path: Path) -> None:
         found = await store.write(lambda c: [c.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas])
         assert found == ["wal", 2, 1]
         with pytest.raises(StoreError, match="FOREIGN KEY"):
-            await store.write(lambda c: c.execute(text("INSERT INTO keys VALUES ('k','nobody','','d','active',0,0)")))
+            await store.write(lambda c: c.execute(text(FOREIGN)))
         with pytest.raises(Exception, match="readonly"):
             await store.read(lambda c: c.execute(text("INSERT INTO accounts VALUES ('x', 1)")))
         store.close()
@@ -230,9 +232,9 @@ def test_a_locked_database_is_an_error_not_a_wait_for_ever(tmp_path: Path, monke
     run(work())
 
 
-def test_readers_do_not_wait_for_the_writer(tmp_path: Path) -> None:
+def test_readers_do_not_wait_for_the_writer(place: Path) -> None:
     async def work() -> None:
-        store, _, go = held_up(tmp_path)
+        store, _, go = held_up(place)
         await store.writer.submit(Put("a"))
         slow = store.writer.submit(lambda _: go.wait(10))
         assert await store.read(names) == ["a"]
@@ -263,8 +265,8 @@ def test_a_database_that_cannot_be_opened_is_told_in_a_line(url: str, tmp_path: 
     assert "\n" not in str(told.value)
 
 
-def test_threads_of_several_loops_share_a_store(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
+def test_threads_of_several_loops_share_a_store(place: Path) -> None:
+    store = open_store(place)
     store.writer.handle(Put, put_all([]))
 
     async def put(prefix: str) -> None:
@@ -276,11 +278,11 @@ def test_threads_of_several_loops_share_a_store(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     store.close()
-    assert len(open_names(tmp_path)) == 60
+    assert len(open_names(place)) == 60
 
 
-def open_names(tmp_path: Path) -> list[str]:
-    store = open_store(tmp_path)
+def open_names(place: Path) -> list[str]:
+    store = open_store(place)
     found = store.read_now(names)
     store.close()
     return found

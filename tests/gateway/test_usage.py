@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from gateway.usage import (
     report,
     storable,
 )
+from tests.gateway.databases import DATABASES, database_in
 from tests.gateway.making import CREDIT, NOW_MS, open_money, open_store, run, take, usage_row
 
 
@@ -52,10 +53,16 @@ def ids(entries: list[dict[str, Any]]) -> list[str]:
     return [entry["requestId"] for entry in entries]
 
 
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a filled store."""
-    folder = tmp_path_factory.mktemp("log")
+@pytest.fixture(scope="module", params=DATABASES)
+def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a filled store, on each database in turn."""
+    with database_in(tmp_path_factory.mktemp("log"), request.param) as folder:
+        fill_log(folder)
+        yield folder
+
+
+def fill_log(folder: Path) -> None:
+    """Opens, fills and closes the store."""
 
     async def fill() -> None:
         store = open_store(folder)
@@ -63,7 +70,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.close()
 
     run(fill())
-    return folder
 
 
 def ask(folder: Path, **filters: Any) -> dict[str, Any]:
@@ -167,7 +173,7 @@ def test_credits_are_exact(amount_uc: int, text: str) -> None:
     assert credits(amount_uc) == text
 
 
-def test_rows_of_strangers_become_storable(tmp_path: Path) -> None:
+def test_rows_of_strangers_become_storable(place: Path) -> None:
     wild = usage_row(requested_model="a\0b\ud800c", model="😀" * TEXT_MAX, input_tokens=10**30, output_tokens=-(10**30))
     tame = storable(wild)
     assert tame.requested_model == "a\ufffdb\ufffdc"
@@ -177,7 +183,7 @@ def test_rows_of_strangers_become_storable(tmp_path: Path) -> None:
     assert storable(tame) == tame
 
     async def work() -> None:
-        store = open_store(tmp_path)
+        store = open_store(place)
         money = open_money(store)
         await money.top_up("usr_a", CREDIT)
         await money.settle(await take(money), charge_uc=1, row=wild)

@@ -9,6 +9,8 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Engine
 
+from gateway.storage.engine import lock_schema
+
 
 class UnknownRevision(Exception):
     """The database has a revision that this program does not know: a newer program wrote it."""
@@ -25,6 +27,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Brings the database to `revision`, in one transaction where the database can."""
     config = configuration()
     with engine.begin() as connection:
+        lock_schema(connection)
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, revision)

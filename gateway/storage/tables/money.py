@@ -52,6 +52,40 @@ holds = Table(  # the open ones only, so this table stays small and is read whol
     Column("amount_uc", BigInteger, CheckConstraint("amount_uc > 0", name="positive"), nullable=False),
     Column("deadline_ms", BigInteger, nullable=False),
     Column("owner", String, nullable=False),  # the process that holds
+    Column("key_id", String),  # on whose behalf
+    Column("counts", String),  # the month and the scopes whose spending it counts in: "2026-11 key:ID org:ID"
+)
+
+spending = Table(  # what scopes with a limit spend; for the others it can be counted when they get one
+    "spending",
+    metadata,
+    Column("scope", String, primary_key=True),  # key:ID or org:ID
+    Column("period", String, primary_key=True),  # a month in UTC: 2026-11
+    Column("spent_uc", BigInteger, nullable=False),
+    Column("held_uc", BigInteger, nullable=False),
+    Column("limit_uc", BigInteger, nullable=False),  # that the latest hold was held to
+    Column("told", Integer, nullable=False),  # the highest mark passed, in percent
+)
+
+notices = Table(  # a mark of a limit was passed; one row for each, so it is told once
+    "notices",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("period", String, primary_key=True),
+    Column("mark", Integer, primary_key=True, autoincrement=False),  # percent
+    Column("limit_uc", BigInteger, nullable=False),
+    Column("spent_uc", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("told_at_ms", BigInteger),  # when the mail went to the outbox; null: still to be written
+)
+partial("ix_notices_untold", notices.c.at_ms, where="told_at_ms IS NULL")
+
+budgets = Table(  # what an organisation may spend a month
+    "budgets",
+    metadata,
+    Column("org_id", String, primary_key=True),
+    Column("limit_uc", BigInteger, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
 )
 
 usage_log = Table(

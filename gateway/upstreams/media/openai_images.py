@@ -1,24 +1,19 @@
 """OpenAI's Images wire: one POST for all pictures; gpt-image answers in base64, which the gateway keeps as files.
 
-Source: wire reference, chapter on gpt-image.
+OpenRouter's is the same but for its path and its references. Source: wire reference, chapter 10; OpenRouter's page on
+images.
 """
 
 from __future__ import annotations
 
-from base64 import b64decode
-from binascii import Error as NoBase64
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-from gateway.chain import Failure, Verdict
 from gateway.config import Upstream
 from gateway.media.order import Item, Kind, Made, Order
-from gateway.media.steps import Failed, Got, Send, Steps, bearer, post, refuse
-
-FIRST_BYTE_S: Final = 120.0  # nothing comes before the last picture is done
-PASSED: Final = frozenset(
-    {"quality", "background", "moderation", "output_format", "output_compression", "style", "user"}
-)
-PICTURES_MAX: Final = 10
+from gateway.media.steps import Got, Send, Steps, bearer, post, refuse
+from gateway.upstreams.media import pictures
+from gateway.upstreams.media.pictures import FIRST_BYTE_S, Picture
+from gateway.upstreams.media.refusals import Class, member
 
 
 class OpenAIImages:
@@ -26,39 +21,56 @@ class OpenAIImages:
 
     dialect: ClassVar[str] = "openai_images"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"image"})
-    most_at_once: ClassVar[int] = PICTURES_MAX
+    most_at_once: ClassVar[int] = 10
+
+    def fits(self, order: Order, model: str) -> bool:
+        """Whether the model makes it."""
+        return pictures.of(self.dialect, model).fits(order)
 
     def make(self, order: Order, upstream: Upstream) -> Steps:
         """Generates, or edits where there are references."""
+        picture = pictures.of(self.dialect, order.model)
         body: dict[str, Any] = {"model": order.model, "prompt": order.prompt, "n": order.count}
-        body |= {name: value for name, value in order.extras.items() if name in PASSED}
-        if order.size is not None:
-            body["size"] = f"{order.size[0]}x{order.size[1]}"
-        path = "/v1/images/generations"
-        if order.images:
-            path = "/v1/images/edits"
-            body["images"] = [{"image_url": image} for image in order.images]
-        got = yield Send(post(upstream, path, body, bearer(upstream)), first_byte_s=FIRST_BYTE_S)
+        body |= picture.shape(order) | picture.extras(order) | picture.told(self.references(order))
+        got = yield Send(post(upstream, self.path(order), body, bearer(upstream)), first_byte_s=FIRST_BYTE_S)
         refuse(got)
-        return read(got, f"image/{body.get('output_format', 'png')}")
+        return read(got, picture, order)
+
+    def path(self, order: Order) -> str:
+        """Where such orders go."""
+        return "/v1/images/edits" if order.images else "/v1/images/generations"
+
+    def references(self, order: Order) -> list[Any]:
+        """What the request refers to, in the vendor's form."""
+        return [{"image_url": image} for image in order.images]
 
 
-def read(got: Got, mime: str) -> Made:
+class OpenRouterImages(OpenAIImages):
+    """OpenRouter's wire."""
+
+    dialect: ClassVar[str] = "openrouter_images"
+
+    def path(self, order: Order) -> str:  # noqa: ARG002
+        """Where all orders go."""
+        return "/api/v1/images"
+
+    def references(self, order: Order) -> list[Any]:
+        """What the request refers to."""
+        return [{"type": "image_url", "image_url": {"url": image}} for image in order.images]
+
+
+def read(got: Got, picture: Picture, order: Order) -> Made:
     """The pictures of a reply. Raises Failed."""
-    told = got.json()
-    items = [item for entry in told.get("data") or () if (item := read_item(entry, mime)) is not None]
+    data = got.json().get("data")
+    mime = picture.mime_of(order)
+    items = [item for entry in (data if isinstance(data, list) else ()) if (item := item_of(entry, mime)) is not None]
     if not items:
-        raise Failed(Failure(Verdict.RETRY, "the upstream's answer has no picture", got.status))
+        raise pictures.nothing(sort=Class.RATE)  # nothing was made, and it may pass by itself
     return Made(items)
 
 
-def read_item(entry: Any, mime: str) -> Item | None:
-    """One picture, if the entry is one."""
-    if not isinstance(entry, dict):
-        return None
-    if isinstance(entry.get("b64_json"), str):
-        try:
-            return Item(data=b64decode(entry["b64_json"], validate=True), mime=mime)
-        except NoBase64:
-            return None
-    return Item(url=entry["url"], short_lived=True) if isinstance(entry.get("url"), str) else None
+def item_of(entry: Any, mime: str) -> Item | None:
+    """One picture, if the entry is one: base64, or a link that dies within the hour."""
+    told = member(entry, "media_type")
+    data = pictures.inline(member(entry, "b64_json"), told if isinstance(told, str) else mime)
+    return data or pictures.link(member(entry, "url"), short_lived=True)
