@@ -69,9 +69,7 @@ def number(column: ColumnElement[int], some: Sequence[Offset]) -> ColumnElement[
     """The day of a column of moments, as SQL."""
     ahead: Any = literal(some[-1][1], BigInteger)
     if len(some) > 1:
-        steps = [
-            (column < start, literal(own, BigInteger)) for (_, own), (start, _) in pairwise(some)
-        ]
+        steps = [(column < start, literal(own, BigInteger)) for (_, own), (start, _) in pairwise(some)]
         ahead = case(*steps, else_=ahead)
     day: ColumnElement[int] = (column + ahead) // DAY_MS
     return day

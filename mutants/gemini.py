@@ -12,6 +12,7 @@ from gateway.app import App
 from gateway.endpoints import gemini, gemini_wire
 from gateway.endpoints.gemini_wire import Array, GenerateWire
 from gateway.errors import InvalidRequest, NotFound
+from gateway.services import Services
 from gateway.sse import Event
 from gateway.upstreams import gemini_generate
 from gateway.upstreams.gemini_generate import GenerateReader
@@ -76,8 +77,13 @@ def gemini_held_chunk_lost() -> None:
 
 @mutant()
 def gemini_query_key_refused() -> None:
-    """A key in ?key= is not seen."""
-    replace(auth, "query_key", lambda _query: None)
+    """Of the forms of a key, only the headers are seen on the Gemini endpoint."""
+
+    @around(Services, "key_of")
+    def key_of(old: Any, self: Services, exchange: Any) -> Any:
+        if "/gemini" in exchange.scope["path"]:
+            return self.check_key(auth.secret(exchange.headers, b""))
+        return old(self, exchange)
 
 
 @mutant()

@@ -7,8 +7,10 @@ from typing import Any
 
 from gateway import admission
 from gateway.body import json_type
-from gateway.endpoints import images
+from gateway.endpoints import audio, images, videos
+from gateway.endpoints.audio import Audio
 from gateway.endpoints.images import Images
+from gateway.endpoints.videos import Videos
 from gateway.errors import InvalidRequest
 from gateway.media import call, fields, ticket, work
 from gateway.media.order import Made
@@ -29,6 +31,34 @@ def hold_more() -> None:
     old = ticket.Ticket.bound_uc
     bound = property(lambda self: GENEROUS_HOLD * old.fget(self))  # type: ignore[attr-defined]
     setattr(Ticket, "bound_uc", bound)  # noqa: B010 - mypy knows it as read-only
+
+
+def open_tier(kind: str) -> None:
+    """Models of a kind need no top-up."""
+
+    @around(admission, "check_tier")
+    async def check_tier(old: Any, services: Any, key: Any, model: Any) -> None:
+        if model.kind != kind:
+            await old(services, key, model)
+
+
+def ask_only_first(kind: str) -> None:
+    """Only the first provider of a chain is asked for what is of this kind."""
+
+    @around(work, "targets_of")
+    def targets_of(old: Any, services: Any, asked: Ticket) -> dict[str, Any]:
+        targets: dict[str, Any] = old(services, asked)
+        return dict(list(targets.items())[:1]) if asked.order.kind == kind else targets
+
+
+def charge_failures(unit: str) -> None:
+    """Calls that every provider failed are charged what was held, where they are billed by this unit."""
+
+    def price(charge_uc: int, hold: Any, row: Any) -> int:
+        held: int = hold.amount_uc
+        return held if row.unit == unit and row.status == "upstream_failed" else charge_uc
+
+    edit_charges(price)
 
 
 @mutant()
@@ -138,11 +168,7 @@ def image_billed_two_units() -> None:
 @mutant()
 def image_tier_ignored() -> None:
     """Pictures are for everybody who has credit."""
-
-    @around(admission, "check_tier")
-    async def check_tier(old: Any, services: Any, key: Any, model: Any) -> None:
-        if model.kind != "image":
-            await old(services, key, model)
+    open_tier("image")
 
 
 @mutant()
@@ -154,11 +180,7 @@ def image_estimate_of_one() -> None:
 @mutant()
 def image_no_fallback() -> None:
     """Only the first provider of a chain is asked for pictures."""
-
-    @around(work, "targets_of")
-    def targets_of(old: Any, services: Any, asked: Ticket) -> dict[str, Any]:
-        targets: dict[str, Any] = old(services, asked)
-        return dict(list(targets.items())[:1]) if asked.order.kind == "image" else targets
+    ask_only_first("image")
 
 
 @mutant()
@@ -171,12 +193,7 @@ def image_failed_attempts_charged() -> None:
 @mutant()
 def image_failure_charged() -> None:
     """Pictures that nobody made are charged as if they had come."""
-
-    def price(charge_uc: int, hold: Any, row: Any) -> int:
-        held: int = hold.amount_uc
-        return held if row.unit == "image" and row.status == "upstream_failed" else charge_uc
-
-    edit_charges(price)
+    charge_failures("image")
 
 
 @mutant()
@@ -227,3 +244,141 @@ def image_idempotency_key_ignored() -> None:
         await answer()
 
     replace(call, "once", once)
+
+
+@mutant("GD-172")
+def clip_default_length_mismatch() -> None:
+    """Without a duration four seconds are charged and five made."""
+
+    @around(Videos, "read")
+    def read(old: Any, self: Videos, body: Any) -> Ticket:
+        asked: Ticket = old(self, body)
+        by_second = asked.model.unit == videos.SECOND and body.get("duration") is None
+        return changed(asked, units=4) if by_second else asked
+
+
+@mutant("GD-174")
+def clip_charged_as_asked_when_shorter() -> None:
+    """All seconds that were asked for are charged, though fewer were made."""
+    replace(Videos, "delivered", lambda _self, asked, made: asked.units if made.items else 0)
+
+
+@mutant()
+def clip_charged_as_made_when_longer() -> None:
+    """All seconds that were made are charged, though fewer were asked for."""
+    hold_more()
+
+    @around(Videos, "delivered")
+    def delivered(old: Any, self: Videos, asked: Ticket, made: Made) -> int:
+        units: int = old(self, asked, made)
+        by_second = asked.model.unit == videos.SECOND and made.items and made.seconds
+        return round(made.seconds) if by_second and made.seconds else units
+
+
+@mutant("GD-173")
+def clip_price_times_seconds() -> None:
+    """The price of a clip is multiplied by its seconds."""
+
+    @around(Videos, "read")
+    def read(old: Any, self: Videos, body: Any) -> Ticket:
+        asked: Ticket = old(self, body)
+        return (
+            changed(asked, unit_uc=asked.unit_uc * (asked.order.seconds or 5)) if asked.model.unit == "clip" else asked
+        )
+
+
+@mutant()
+def clip_ordered_again_after_lost_reply() -> None:
+    """A provider that failed an order for a clip is given it again."""
+
+    @around(work.Work, "attempt")
+    async def attempt(old: Any, self: work.Work, step: Any) -> Made:
+        try:
+            made: Made = await old(self, step)
+        except Failed:
+            if self.order.kind != "video":
+                raise
+            made = await old(self, step)
+        return made
+
+
+@mutant()
+def clip_moderated_taken_for_success() -> None:
+    """A job that succeeded without a clip, or was moderated, is a success."""
+
+    @around(work.Work, "attempt")
+    async def attempt(old: Any, self: work.Work, step: Any) -> Made:
+        try:
+            made: Made = await old(self, step)
+        except Failed:
+            if self.order.kind != "video":
+                raise
+            made = Made()
+        return made
+
+    replace(call, "delivered", lambda _work, made: made)
+
+
+@mutant()
+def clip_failure_charged() -> None:
+    """Clips that nobody made are charged as if they had come."""
+    charge_failures("second")
+
+
+@mutant()
+def clip_length_unchecked() -> None:
+    """A duration that makes no sense is taken for five seconds."""
+
+    @around(videos, "seconds_of")
+    def seconds_of(old: Any, body: Any, rules: Any) -> Any:
+        try:
+            return old(body, rules)
+        except InvalidRequest:
+            return 5
+
+
+@mutant()
+def clip_tier_ignored() -> None:
+    """Clips are for everybody who has credit."""
+    open_tier("video")
+
+
+@mutant()
+def sound_charged_by_length() -> None:
+    """Speech is charged by every begun hundred characters."""
+
+    @around(Audio, "read")
+    def read(old: Any, self: Audio, body: Any) -> Ticket:
+        asked: Ticket = old(self, body)
+        return changed(asked, units=1 + len(asked.order.prompt) // 100)
+
+    replace(Audio, "delivered", lambda _self, asked, _made: asked.units)
+
+
+@mutant()
+def sound_no_fallback() -> None:
+    """Only the first provider of a chain is asked for speech."""
+    ask_only_first("speech")
+
+
+@mutant()
+def sound_failure_charged() -> None:
+    """Sound that nobody made is charged as if it had come."""
+    charge_failures("request")
+
+
+@mutant()
+def sound_text_unchecked() -> None:
+    """Speech without a text is left to the provider."""
+
+    @around(fields, "text")
+    def text(old: Any, body: Any, name: str, **options: Any) -> Any:
+        return old(body, name, **{**options, "required": options.get("required", False) and name != "text"})
+
+    replace(audio, "audio_of", lambda body, **_options: body.get("audio"))
+
+
+@mutant()
+def sound_tier_ignored() -> None:
+    """Sound is for everybody who has credit."""
+    open_tier("audio")

@@ -110,7 +110,7 @@ def responses_error_event_relayed_alone() -> None:
 
 @mutant()
 def responses_reasoning_added_to_output() -> None:
-    """Reasoning tokens are added to an output that includes them."""
+    """A response's reasoning tokens are added to its output, which includes them."""
 
     @around(openai_responses, "read_usage")
     def read_usage(old: Any, usage: Any, told: Any) -> None:

@@ -48,7 +48,8 @@ def read_json(document: Any) -> Heard:
 def _read_response(heard: Heard, response: Mapping[str, Any]) -> None:
     """Takes in a whole response: its text, calls and usage are the last word."""
     heard.id, heard.model = str(response.get("id", "")), str(response.get("model", ""))
-    text, calls = "", []
+    text = ""
+    calls: list[Call] = []
     for item in response.get("output") or ():
         if item.get("type") == "function_call":
             calls.append(Call(item["call_id"], item["name"], item["arguments"], len(calls)))

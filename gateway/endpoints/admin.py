@@ -116,7 +116,9 @@ class Admin:
             raise InvalidRequest(f"`status` is {shown(status)!r}; 'active' or 'disabled' was due.")
         expires_at_s = _expiry(fields) if "expires_at" in fields else UNSET
         scope = _scope(fields, key.scope)
-        changed = await self._accounts.change_key(key, status=status, expires_at_s=expires_at_s, scope=scope)
+        changed = await self._accounts.change_key(
+            key, status=status, expires_at_s=expires_at_s, scope=scope, reason="operator"
+        )
         return reply(_key_view(changed))
 
     async def delete_key(self, request: Request) -> Response:

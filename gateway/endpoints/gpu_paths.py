@@ -42,3 +42,12 @@ def find(path: str) -> Mapping[str, Handler] | None:
         if len(pattern) == len(parts) and all(word in ("", part) for word, part in zip(pattern, parts, strict=True)):
             return methods
     return None
+
+
+def patterns() -> dict[str, Mapping[str, Handler]]:
+    """Every path, with `{id}` for any segment, and its methods."""
+    return {
+        prefix + "/".join(word or "{id}" for word in pattern): methods
+        for prefix in PREFIXES
+        for pattern, methods in TABLE.items()
+    }

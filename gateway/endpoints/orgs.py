@@ -243,7 +243,7 @@ def invitation_view(invitation: Invitation) -> dict[str, Any]:
 
 
 async def billing_view(services: Services, payer_id: str) -> dict[str, Any]:
-    """What a user or an organisation has, and the newest top-ups."""
+    """What an organisation has, and the newest top-ups."""
     balance = await services.money.balance(payer_id)
     mine = (transfers.c.user_id == payer_id, transfers.c.kind == "TOP_UP")
     query = select(transfers).where(*mine).order_by(transfers.c.id.desc()).limit(TOP_UPS)
@@ -268,19 +268,14 @@ async def billing_view(services: Services, payer_id: str) -> dict[str, Any]:
 
 
 def routes(services: Services) -> list[Route]:
-    """The routes under /api/orgs, and one's own balance."""
+    """The routes under /api/orgs."""
     api = OrgApi(services)
-
-    async def own_billing(request: Request) -> Response:
-        caller = await door.signed_in(services, request)
-        return reply(await billing_view(services, caller.user.id))
 
     one = [
         Route("/api/orgs/{org_id}" + route.path, api.member(route.action, route.handler), methods=[route.method])
         for route in api.table()
     ]
     return [
-        Route("/api/billing", own_billing, methods=["GET"]),
         Route("/api/orgs", api.index, methods=["GET"]),
         Route("/api/orgs", api.create, methods=["POST"]),
         Route("/api/orgs/invitations/accept", api.accept, methods=["POST"]),

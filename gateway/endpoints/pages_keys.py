@@ -13,7 +13,7 @@ from gateway.endpoints.api_keys import scope_of
 from gateway.endpoints.pages_sign_in import base
 from gateway.endpoints.pages_usage import chosen, keys_of
 from gateway.errors import Conflict, InvalidRequest, NotFound, shown
-from gateway.ledger.spending import key_scope
+from gateway.ledger.spending import key_scope, period_of
 from gateway.orgs.audit import Deed
 from gateway.orgs.orgs import Access
 from gateway.pages import forms
@@ -55,6 +55,7 @@ async def listed(visit: Visit, problem: Problem = NONE) -> Response:
     keys = keys_of(visit, org, role)
     limited = [key_scope(key.id) for key in keys if key.spending_limit_uc is not None]
     spent = await visit.services.money.spending(limited) if limited else {}
+    period = period_of(visit.services.clock.now_ms())
     people = {key.user_id: visit.services.accounts.user(key.user_id) for key in keys}
     return visit.page(
         "keys.html",
@@ -62,7 +63,7 @@ async def listed(visit: Visit, problem: Problem = NONE) -> Response:
         orgs=await visit.orgs(),
         role=role,
         keys=sorted(keys, key=lambda key: -key.created_at_ms),
-        spent={key.id: spent[key_scope(key.id)] for key in keys if key_scope(key.id) in spent},
+        spent={scope: counter for scope, counter in spent.items() if counter.period == period},
         makers={user_id: user.email or user.name or user_id for user_id, user in people.items() if user is not None},
         reasons=REASONS,
         graces=GRACES,

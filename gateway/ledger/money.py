@@ -172,6 +172,8 @@ class Money:
         outcomes: list[Outcome] = []
 
         def run(connection: Connection) -> tuple[T]:  # not bare: a result that is an error would be raised
+            outcomes.clear()  # of a try that the database undid
+
             def apply(work: Work) -> Outcome:
                 outcomes.append(outcome := self.desk.apply(connection, [work])[0])
                 return outcome

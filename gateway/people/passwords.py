@@ -19,7 +19,7 @@ from hmac import compare_digest
 from typing import Final, TypeVar
 
 from gateway import edge
-from gateway.errors import InvalidRequest, TooManyRequests
+from gateway.errors import InvalidRequest
 
 T = TypeVar("T")
 
@@ -32,6 +32,10 @@ P_MAX: Final = 16
 THREADS: Final = 2
 WAITING_MAX: Final = 32
 STORED: Final = re.compile(r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([0-9A-Za-z]{1,64})\$([0-9A-Za-z+/]{43}=)")
+
+
+class Busy(Exception):
+    """More passwords wait than may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,12 @@ class Passwords:
         self._nobody = hashed_form(self.cost, edge.token(SALT_LENGTH), b64encode(bytes(HASH_BYTES)).decode())
 
     async def hashed(self, password: str) -> str:
-        """What to keep of a new password. Raises TooManyRequests."""
+        """What to keep of a new password. Raises Busy."""
         salt = edge.token(SALT_LENGTH)
         return await self._run(lambda: hashed(password, salt, self.cost))
 
     async def match(self, password: str, stored: str | None) -> bool:
-        """Whether the password is right. Without `stored` it is not, after the same time. Raises TooManyRequests."""
+        """Whether the password is right. Without `stored` it is not, after the same time. Raises Busy."""
         right = await self._run(lambda: matches(password, stored or self._nobody))
         return right and stored is not None
 
@@ -119,7 +123,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING_MAX:
-            raise TooManyRequests("Too many sign-ins at this moment; try again in a second.", [(b"retry-after", b"1")])
+            raise Busy
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
         self._waiting += 1

@@ -14,7 +14,7 @@ from gateway import edge
 from gateway.accounts import Accounts, LoginTaken, User
 from gateway.errors import Conflict, InvalidRequest, TooManyRequests, Unauthenticated
 from gateway.people import emails, passwords
-from gateway.people.passwords import Passwords
+from gateway.people.passwords import WAITING_MAX, Busy, Passwords
 from gateway.people.sessions import end_all
 from gateway.people.throttle import ACCOUNT, ADDRESS, SIGN_UP, Rule, Throttle
 from gateway.storage.store import Store
@@ -46,7 +46,7 @@ class People:
             raise InvalidRequest("`email` is no e-mail address.")
         passwords.check(password, login)
         self._count(SIGN_UP, address)
-        hashed = await self.passwords.hashed(password)
+        hashed = await self._hashed(password)
         try:
             return await self._accounts.create_user(name, login, login=login, password=hashed)
         except LoginTaken:
@@ -60,12 +60,12 @@ class People:
         self._count(ACCOUNT, account)
         stored = await self.find(login or "")
         hashed = None if stored is None else stored.password
-        if not await self.passwords.match(password, hashed) or stored is None or hashed is None:
+        if not await self._match(password, hashed) or stored is None or hashed is None:
             raise Unauthenticated("The e-mail address or the password is wrong.")
         user = await self._user(stored.user_id)
         self.throttle.forget(ACCOUNT, account)
         if self.passwords.outdated(hashed):
-            await self._accounts.change_user(user, {"password": await self.passwords.hashed(password)})
+            await self._accounts.change_user(user, {"password": await self._hashed(password)})
         return user
 
     async def change_password(self, user: User, old: str, new: str, address: str) -> None:
@@ -75,7 +75,7 @@ class People:
         passwords.check(new, user.login or "")
         stored = await self.find(user.login or "")
         hashed = None if stored is None else stored.password
-        if not await self.passwords.match(old, hashed):
+        if not await self._match(old, hashed):
             raise InvalidRequest("`currentPassword` is wrong.")
         self.throttle.forget(ACCOUNT, user.login or user.id)
         await self.set_password(user, new)
@@ -89,7 +89,7 @@ class People:
         if login is None:
             raise InvalidRequest("`email` is no e-mail address, and the user signs in with none so far.")
         passwords.check(password, login)
-        values: dict[str, Any] = {"login": login, "password": await self.passwords.hashed(password)}
+        values: dict[str, Any] = {"login": login, "password": await self._hashed(password)}
         if login != user.login:
             values |= {"email": login, "email_verified_at_ms": None}
         try:
@@ -141,8 +141,25 @@ class People:
     def _count(self, rule: Rule, whose: str) -> None:
         wait_s = self.throttle.attempt(rule, whose, self._clock.now_s())
         if wait_s:
-            retry_after = (b"retry-after", b"%d" % wait_s)
-            raise TooManyRequests(f"Too many attempts. Try again in {wait_s} s.", [retry_after])
+            raise self._too_many(rule.most, wait_s)
+
+    async def _hashed(self, password: str) -> str:
+        try:
+            return await self.passwords.hashed(password)
+        except Busy:
+            raise self._too_many(WAITING_MAX, 1) from None
+
+    async def _match(self, password: str, stored: str | None) -> bool:
+        try:
+            return await self.passwords.match(password, stored)
+        except Busy:
+            raise self._too_many(WAITING_MAX, 1) from None
+
+    def _too_many(self, most: int, wait_s: int) -> TooManyRequests:
+        told = {"x-ratelimit-limit": most, "x-ratelimit-remaining": 0}
+        told |= {"x-ratelimit-reset": self._clock.now_s() + wait_s, "retry-after": wait_s}
+        headers = [(name.encode(), b"%d" % number) for name, number in told.items()]
+        return TooManyRequests(f"Too many attempts. Try again in {wait_s} s.", headers)
 
     def close(self) -> None:
         """Lets go of the threads."""

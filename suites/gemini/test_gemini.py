@@ -75,7 +75,7 @@ async def test_key_forms(case: Case, form: str, stream: bool) -> None:
 )
 async def test_charged_by_last_usage(case: Case, stream: bool, answer: str) -> None:
     """Counts grow from chunk to chunk, thoughts stand beside the candidates, tools read pages into the prompt."""
-    tools = [{"urlContext": {}}] if "url_context" in answer else None
+    tools: list[dict[str, Any]] | None = [{"urlContext": {}}] if "url_context" in answer else None
     reply = await case.ask("gemini", stream=stream, answer=answer, tools=tools)
     expect_status(reply, 200)
     await charged_by(case, reply)

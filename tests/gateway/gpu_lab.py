@@ -183,9 +183,9 @@ class GpuLab(Lab):
         assert spent_uc == sum(row["charged_uc"] for row in kept[0])
         return spent_uc
 
-    def restarted(self) -> GpuLab:
-        """The same database under a new process; the old one is dead."""
-        services = parts(self.services.config, self.services.store, self.runpod, self.clock)
+    def restarted(self, store: Store | None = None) -> GpuLab:
+        """A new process on the same database; the old one is dead, or goes on where this has a store of its own."""
+        services = parts(self.services.config, store or self.services.store, self.runpod, self.clock)
         return GpuLab(services, App(services), _transport(services), self.key, self.secret, self.user_id, self.runpod)
 
 
@@ -204,12 +204,12 @@ def _transport(services: Services) -> MemoryTransport:
     return services.transport
 
 
-async def open_gpu_lab(tmp: Any, credits: int = 100_000, **options: Any) -> GpuLab:
-    """A gateway with one funded user; its files are kept in `tmp`."""
+async def open_gpu_lab(tmp: Any, credits: int = 100_000, store: Store | None = None, **options: Any) -> GpuLab:
+    """A gateway with one funded user; its files are kept in `tmp`. `store`: in place of one in memory."""
     runpod, clock = RunPod(), PassingClock()
     known = {"database": "sqlite://", "backoff_ms": 0, "objects": str(tmp), "test_clock": True}
     settings = config.load(flags={**known, **options})
-    services = parts(settings, Store("sqlite://", threaded=False), runpod, clock)
+    services = parts(settings, store or Store("sqlite://", threaded=False), runpod, clock)
     user = await services.accounts.create_user()
     if credits:
         await services.money.top_up(user.id, credits * CREDIT)

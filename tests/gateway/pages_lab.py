@@ -118,11 +118,11 @@ class Person:
         assert page.status == status, (target, page.status, page.location, page.text[-600:])
         return page
 
-    async def post(self, target: str, status: int = 303, csrf: str | None = None, **fields: str) -> Page:
+    async def post(self, target: str, due: int = 303, csrf: str | None = None, **fields: str) -> Page:
         """A form, with the last page's CSRF token."""
         data = {"csrf": self.csrf if csrf is None else csrf, **fields}
         page = await self.ask("POST", target, urlencode(data).encode(), **FORM)  # type: ignore[arg-type]
-        assert page.status == status, (target, page.status, page.location, page.text[-900:])
+        assert page.status == due, (target, page.status, page.location, page.text[-900:])
         return page
 
     async def sign_up(self, email: str, name: str = "") -> None:

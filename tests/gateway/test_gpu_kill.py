@@ -16,7 +16,7 @@ import requests
 
 from tests.servers import Server, start
 
-KILLS = 12
+KILLS = 10
 SCALE = 20
 SUBMITTERS = 4
 PATIENCE_S = 60

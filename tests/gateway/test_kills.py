@@ -1,6 +1,7 @@
 """kill -9 of workers at random moments, under load: nothing is lost, made up or left held.
 
-`make kills` kills 200 times; here it is fewer (WINDTUNNEL_KILLS).
+`make kills` kills 200 times (WINDTUNNEL_KILLS); a plain test run does not: four workers that die all the time want
+the machine to themselves.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import asyncio
 import os
 from collections import Counter
 
+import pytest
+
 from gateway.storage.store import Store
 from tests.gateway.crew import CREDIT, Crew, Storm, crew
 from tests.gateway.making import run
 
-KILLS = int(os.environ.get("WINDTUNNEL_KILLS", "12"))
+KILLS = int(os.environ.get("WINDTUNNEL_KILLS", "0"))
 WORKERS = 4
 USERS = 3
 CLIENTS = 12
@@ -29,6 +32,7 @@ async def nothing_held(crew: Crew) -> dict[str, object]:
     return audit
 
 
+@pytest.mark.skipif(not KILLS, reason="kills workers only when asked to: `make kills`")
 def test_kills_lose_make_up_and_strand_nothing(server_url: str, redis_prefix: str) -> None:
     async def scene() -> None:
         async with crew(server_url, redis_prefix, WORKERS) as gateway:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -12,8 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.edge import Clock
 from gateway.endpoints.usage import DAY_MS
-from gateway.orgs import permissions
+from gateway.orgs import audit, permissions
+from gateway.orgs.audit import Actor
 from gateway.pages import charts, figures, forms
+from gateway.sign_on import settings as settings_
+from gateway.sign_on.providers import Provider
 from gateway.usage import UsageRow
 from schemas.catalogue import UC_PER_USD
 from tests.gateway.lab import CREDIT, HI, Lab, run
@@ -387,10 +392,7 @@ async def shapes(lab: Lab, name: str, email: str) -> list[list[str]]:
     services = lab.services
     user = await services.accounts.create_user(name, email, login=email, verified=True)
     await services.people.set_password(user, PASSWORD)
-    actor = (user.id, None, None)
-    from gateway.orgs.audit import Actor
-
-    org = await services.orgs.create(user.id, name, None, Actor(*actor))
+    org = await services.orgs.create(user.id, name, None, Actor(user.id))
     await services.accounts.create_key(user, name)
     await services.accounts.create_key(user, name, org_id=org.id)
     for payer in (user.id, org.id):
@@ -528,15 +530,59 @@ def test_organisation_forms() -> None:
         assert "hush-hush" not in plain.text
         await owner.post(f"{at}/delete", 400, name="Acme")
         page = await owner.get("/settings/organization")
-        log = await lab.services.store.read(
-            lambda c: __import__("gateway.orgs.audit", fromlist=["page"]).page(c, org_id, 9)
-        )
+        log = await lab.services.store.read(lambda c: audit.page(c, org_id, 9))
         assert ("budget.changed", org_id, "done") in events({"events": log})
         assert "budget.changed" in page.text
         await owner.post(f"{at}/delete", name="Acme & Sons")
         await owner.get(f"/settings/organization?org={org_id}", 404)
         await close(lab)
 
+    run(work())
+
+
+def test_an_identity_provider_has_its_check_and_takes_its_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem: list[str | None] = [None]
+
+    async def looked_at(services: Any, _issuers: Any, provider: Provider) -> Provider:
+        return replace(provider, problem=problem[0], checked_at_ms=services.clock.now_ms())
+
+    async def work() -> None:
+        lab = await open_dashboard(sso_trust_domains=True)
+        org_id, people = await team(lab)
+        owner, at = people["owner"], f"/settings/organization/{org_id}"
+        await owner.get("/settings/organization")
+        told = {"type": "oidc", "issuer": "https://idp.acme.com", "clientId": "gateway", "clientSecret": "hush-hush"}
+        await owner.post(f"{at}/sso", domain="acme.com", **told)
+        page = await owner.get("/settings/organization")
+        check_frame(page)
+        assert "✓ Reachable" in page.text
+        assert "hush-hush" not in page.text
+        [provider] = await lab.services.sign_on.providers.of_org(org_id)
+        visitor = Person(lab)
+        await visitor.get("/sign-in")
+        sent = await visitor.post("/sign-in", 200, email="somebody@acme.com", next="/settings/account")
+        check_frame(sent)
+        way = f"/api/auth/sso/{provider.id}/login?" + urlencode(
+            {"login_hint": "somebody@acme.com", "return_to": "/settings/account"}
+        )
+        assert [a["content"] for tag, a in sent.tags if a.get("http-equiv") == "refresh"] == [f"0; url={way}"]
+        assert way in [a.get("href") for _, a in sent.tags]
+        problem[0] = "nobody answers"
+        await owner.post(f"{at}/sso/{provider.id}/check")
+        page = await owner.get("/settings/organization")
+        assert "✓ Reachable" not in page.text
+        assert "nobody answers" in page.text
+        await owner.post(f"{at}/sso/{provider.id}/enabled", enabled="false")
+        assert "Switched off" in (await owner.get("/settings/organization")).text
+        await visitor.get("/sign-in")
+        assert "current-password" in (await visitor.post("/sign-in", 200, email="somebody@acme.com")).text
+        await people["developer"].get("/usage")
+        await people["developer"].post(f"{at}/sso/{provider.id}/delete", 403)
+        await owner.post(f"{at}/sso/{provider.id}/delete")
+        assert await lab.services.sign_on.providers.of_org(org_id) == []
+        await close(lab)
+
+    monkeypatch.setattr(settings_, "looked_at", looked_at)
     run(work())
 
 

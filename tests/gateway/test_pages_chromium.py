@@ -69,7 +69,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     database = tmp_path_factory.mktemp("pages") / "gateway.sqlite"
     fleet = start("simulator", "--no-smtp")
     try:
-        url = fleet.told["base_url"]
+        url = fleet.told["fleet"]["base_url"]
         gateway = start(
             "gateway",
             "--fleet",
@@ -84,7 +84,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         try:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-                yield Desk(gateway.told["base_url"], browser)
+                yield Desk(gateway.told["gateway"]["base_url"], browser)
                 browser.close()
         finally:
             gateway.stop()
@@ -117,10 +117,7 @@ def test_from_sign_up_to_csv(desk: Desk, tmp_path: Path) -> None:
     assert page.locator("#secret").count() == 0
     assert page.get_by_text("laptop").count() > 0
 
-    key_id = page.locator("form[action*='/rotate']").get_attribute("action").split("/")[2]
-    admin = Request(f"{desk.url}/admin/keys/{key_id}", headers={"authorization": f"Bearer {ADMIN}"})
-    with urlopen(admin, timeout=30) as answer:
-        user_id = json.load(answer)["user_id"]
+    user_id = page.request.get(f"{desk.url}/api/auth/session").json()["user"]["id"]
     desk.call(f"/admin/users/{user_id}/top-ups", {"amount_uc": 1_000_000_000}, ADMIN)
     hi = [{"role": "user", "content": "Say hi."}]
     for model in ("gpt-5.5", "gpt-5.5", "gpt-5"):

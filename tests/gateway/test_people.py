@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.accounts import Accounts
-from gateway.errors import InvalidRequest, TooManyRequests
+from gateway.errors import InvalidRequest
 from gateway.people import emails, passwords
-from gateway.people.passwords import Cost, Passwords, costs, hashed, matches
+from gateway.people.passwords import Busy, Cost, Passwords, costs, hashed, matches
 from gateway.people.throttle import ACCOUNT, ADDRESS, Rule, Throttle
 from tests.gateway.lab import run
-from tests.gateway.making import StillClock
+from tests.gateway.making import NOW_MS, StillClock
 from tests.gateway.people_lab import CHEAP, PASSWORD, Browser, call_with, close, dumped, open_dashboard, user
 
 
@@ -111,7 +111,7 @@ def test_few_passwords_are_hashed_at_a_time() -> None:
         keeper = Passwords(CHEAP)
         many = [keeper.match("password", None) for _ in range(100)]
         done = await asyncio.gather(*many, return_exceptions=True)
-        refused = [outcome for outcome in done if isinstance(outcome, TooManyRequests)]
+        refused = [outcome for outcome in done if isinstance(outcome, Busy)]
         assert len(refused) == 100 - passwords.WAITING_MAX
         assert [outcome for outcome in done if outcome is False] == [False] * passwords.WAITING_MAX
         keeper.close()
@@ -175,6 +175,20 @@ def test_signing_up_and_in() -> None:
     run(work())
 
 
+def test_more_than_can_be_hashed_are_told_to_come_again() -> None:
+    async def work() -> None:
+        lab = await open_dashboard()
+        await user(lab)
+        lab.services.people.passwords._waiting = passwords.WAITING_MAX
+        answer = await Browser(lab).sign_in("ada@example.com")
+        assert (answer.status, answer.error[0], answer.headers["retry-after"]) == (429, "rate_limit_error", "1")
+        lab.services.people.passwords._waiting = 0
+        assert (await Browser(lab).sign_in("ada@example.com")).status == 200
+        await close(lab)
+
+    run(work())
+
+
 def test_two_who_sign_up_at_once_are_not_one() -> None:
     async def work() -> None:
         lab = await open_dashboard()
@@ -230,6 +244,8 @@ def test_attempts_on_an_account_are_counted_from_everywhere_and_whether_it_exist
         tries = [Browser(lab, f"192.0.2.{number}") for number in range(ACCOUNT.most + 2)]
         got = [await one.sign_in(email, "a wrong password") for one in tries]
         assert 1 <= int(got[-1].headers["retry-after"]) <= 900
+        told = [got[-1].headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining", "reset")]
+        assert told == [str(ACCOUNT.most), "0", str(NOW_MS // 1000 + int(got[-1].headers["retry-after"]))]
         right = await Browser(lab, "192.0.2.99").sign_in("ada@example.com")
         assert (right.status == 429) == (email == "ada@example.com")
         clock.advance(900_000)

@@ -69,6 +69,19 @@ def test_two_processes_share_one_ledger(server_url: str) -> None:
     run(scene())
 
 
+def test_ids_rise_whatever_the_clocks_say(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with pair(server_url) as both:
+            await both[0].top_up("usr_a", CREDIT)
+            hold = await take(both[0], CREDIT)
+            monkeypatch.setattr("time.time_ns", lambda: 0)  # the second machine's, let us say
+            await both[1].settle(hold, charge_uc=1, row=usage_row())
+            await both[1].top_up("usr_a", 1)
+            assert (await both[0].audit()).problems == ()
+
+    run(scene())
+
+
 def test_two_processes_never_overdraw(server_url: str) -> None:
     async def scene() -> None:
         async with pair(server_url) as both:
