@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Literal
@@ -222,6 +223,7 @@ class Accounts:
 
     async def set_limits(self, user: User, limits: Mapping[str, int]) -> User:
         """Changes the named limits and leaves the others. A window that is running goes on with what it counted."""
+        user = self._users[user.id]
         changed = replace(user, limits=_limits({**user.limits, **limits}))
         text = json.dumps({cls: limit for cls, limit in changed.limits.items() if limit != DEFAULTS.get(cls)})
         await self._store.write(lambda c: c.execute(update(users).where(users.c.id == user.id).values(limits=text)))
@@ -279,24 +281,29 @@ class Accounts:
         also: Also | None = None,
     ) -> Key:
         """Changes what is given. What the key may do changes with the return, not later. `reason`: why disabled."""
-        key = self.key(key.id) or key
-        changed = replace(
-            key,
-            status=key.status if status is None else status,
-            expires_at_s=key.expires_at_s if expires_at_s is UNSET else expires_at_s,
-            name=key.name if name is UNSET else name,
-            scope=key.scope if scope is None else scope,
-            status_reason=key.status_reason if status is None else reason if status == "disabled" else None,
-        )
+        fields: dict[str, Any] = {}
+        if status is not None:
+            fields |= {"status": status, "status_reason": reason if status == "disabled" else None}
+        if expires_at_s is not UNSET:
+            fields["expires_at_s"] = expires_at_s
+        if name is not UNSET:
+            fields["name"] = name
+        rules = {} if scope is None else _difference(key.scope, scope)
+        columns = _values(_changed(key, fields, rules))
+        values = {name: columns[name] for name in {*fields, *rules}}
 
         def work(connection: Connection) -> None:
-            connection.execute(update(keys).where(keys.c.id == key.id).values(_values(changed)))
+            if values:  # and nothing else: what others change at the same time stays
+                connection.execute(update(keys).where(keys.c.id == key.id).values(values))
             if also is not None:
                 also(connection)
 
         await self._store.write(work)
-        if key.id in self._digests:  # not deleted meanwhile
-            self._keep(changed, self._digests[key.id])
+        now = self.key(key.id)
+        if now is None:  # deleted meanwhile
+            return _changed(key, fields, rules)
+        changed = _changed(now, fields, rules)
+        self._keep(changed, self._digests[key.id])
         return changed
 
     async def rotate_key(self, key: Key, grace_s: int = 0, also: Also | None = None) -> tuple[Key, str]:
@@ -304,12 +311,12 @@ class Accounts:
         secret = SECRET_PREFIX + edge.token(SECRET_LENGTH)
         hashed, now_ms = digest(secret), self._clock.now_ms()
         until_s = now_ms // 1000 + grace_s if grace_s else None
-        changed = replace(key, prefix=secret[:SHOWN_LENGTH], rotated_at_ms=now_ms)
+        prefix = secret[:SHOWN_LENGTH]
 
         def work(connection: Connection) -> str | None:
             mine = keys.c.id == key.id
             old = connection.execute(select(keys.c.digest).where(mine).with_for_update()).scalar()
-            values = {"digest": hashed, "prefix": changed.prefix, "rotated_at_ms": now_ms, "old_until_s": until_s}
+            values = {"digest": hashed, "prefix": prefix, "rotated_at_ms": now_ms, "old_until_s": until_s}
             values["old_digest"] = old if until_s is not None else None
             connection.execute(update(keys).where(mine).values(values))
             if also is not None:
@@ -317,6 +324,7 @@ class Accounts:
             return old
 
         old = await self._store.write(work)
+        changed = replace(self.key(key.id) or key, prefix=prefix, rotated_at_ms=now_ms)
         self._drop(key.id)
         if old is not None:  # not deleted meanwhile
             self._keep(changed, hashed, None if until_s is None else (old, until_s))
@@ -463,6 +471,16 @@ def _key(row: Any, limits: Mapping[str, int]) -> Key:
         scope=scope,
         rotated_at_ms=row.rotated_at_ms,
     )
+
+
+def _difference(before: Scope, after: Scope) -> dict[str, Any]:
+    """The members of `after` that are not those of `before`."""
+    found = {field.name: getattr(after, field.name) for field in dataclass_fields(Scope)}
+    return {name: value for name, value in found.items() if value != getattr(before, name)}
+
+
+def _changed(key: Key, fields: Mapping[str, Any], rules: Mapping[str, Any]) -> Key:
+    return replace(key, scope=replace(key.scope, **rules), **fields)
 
 
 def _values(key: Key) -> dict[str, Any]:

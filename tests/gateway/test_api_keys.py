@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -419,6 +420,35 @@ def test_a_user_has_so_many_keys_at_most(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (await ada.ask("POST", "/api/api-keys", {})).status == 201
         assert KEYS_MAX > 100
         await close(lab)
+
+    run(work())
+
+
+def test_changes_at_the_same_time_do_not_undo_each_other(tmp_path: Path) -> None:
+    """A key that a spending limit disables while somebody renames it stays disabled, in memory and in the database."""
+
+    async def work() -> None:
+        store, clock = open_store(tmp_path), StillClock()
+        accounts = Accounts(store, clock)
+        made = await accounts.create_user("Ada")
+        key, secret = await accounts.create_key(made, "k", scope=Scope(1))
+        await asyncio.gather(
+            accounts.change_key(key, status="disabled", reason="spending_limit"),
+            accounts.change_key(key, name="renamed"),
+            accounts.change_key(key, scope=Scope(1, True)),
+            accounts.change_key(key, scope=Scope(5)),
+            accounts.change_key(key, expires_at_s=9),
+            accounts.rotate_key(key, 60),
+            accounts.set_limits(made, {"chat": 1}),
+            accounts.set_limits(made, {"image": 2}),
+        )
+        for known in (accounts, Accounts(store, clock)):
+            found = known.find(secret)
+            assert found is not None
+            assert (found.status, found.status_reason, found.name) == ("disabled", "spending_limit", "renamed")
+            assert (found.scope, found.expires_at_s) == (Scope(5, True), 9)
+            assert found.rotated_at_ms is not None
+        store.close()
 
     run(work())
 
