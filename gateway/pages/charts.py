@@ -5,8 +5,10 @@ Names never go through pygal (they may hold what XML cannot): it draws numbers, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any, Final
 from xml.etree import ElementTree
 
@@ -21,6 +23,18 @@ NARROW: Final = (340, 220, 3)
 STEPS: Final = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 DROPPED: Final = frozenset({"defs", "style", "script", "desc"})
 BESIDE: Final = ("text-overlay", "tooltip-overlay", "titles", "overlay")
+
+
+@cache
+def _pygal() -> Any:
+    """The package, without the finder for plugins that it hangs into `sys.meta_path`: it is of a form that Python left,
+    and each import of something that is not there would warn of it.
+    """
+    before = list(sys.meta_path)
+    import pygal  # type: ignore[import-untyped]
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before]
+    return pygal
 
 
 def shares(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -38,9 +52,7 @@ def shares(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def pie(rows: Sequence[Mapping[str, Any]], name: str) -> Markup:
     """A ring of the shares."""
-    import pygal  # type: ignore[import-untyped]
-
-    chart = pygal.Pie(**_common(220, 220), inner_radius=0.64, margin=0)
+    chart = _pygal().Pie(**_common(220, 220), inner_radius=0.64, margin=0)
     for number, row in enumerate(rows):
         chart.add("", [{"value": row["costUc"] / UC_PER_CREDIT, "label": str(number)}])
     titles = [f"{row['model']}: {credits(row['costUc'])} credits, {row['percent']}" for row in rows]
@@ -53,12 +65,10 @@ def bars(days: Sequence[Mapping[str, Any]], name: str) -> Markup:
 
 
 def _bars(days: Sequence[Mapping[str, Any]], name: str, cls: str, width: int, height: int, most: int) -> Markup:
-    import pygal
-
     top = ceiling(max((day["costUc"] for day in days), default=0) / UC_PER_CREDIT)
     every = -(-len(days) // most) or 1
     labels = [_day(day["date"]) for day in days]
-    chart = pygal.Bar(
+    chart = _pygal().Bar(
         **_common(width, height),
         margin=4,
         margin_bottom=22,
