@@ -22,7 +22,7 @@ conformance: $(STAMP) ## Judge the reference gateway on the fake fleet; writes r
 	$(BIN)/windtunnel conform --out reports/out
 
 test: $(STAMP) ## Run every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 clis: ## Install the coding agents and Node SDKs that tests drive, from npm, into the user's cache
 	npm install --no-audit --no-fund --prefix "$${XDG_CACHE_HOME:-$$HOME/.cache}/windtunnel/clis" \

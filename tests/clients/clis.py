@@ -47,7 +47,9 @@ class Cli:
     model: str
     tool: str
     arguments: Callable[[str], Mapping[str, str]]  # of that tool, for a shell command
-    prepare: Callable[[Path, str, str], tuple[list[str], dict[str, str]]]  # (home, base URL, key) -> arguments, variables
+    prepare: Callable[
+        [Path, str, str], tuple[list[str], dict[str, str]]
+    ]  # (home, base URL, key) -> arguments, variables
 
     @property
     def program(self) -> str | None:

@@ -87,7 +87,9 @@ def test_a_coding_agent_finishes_a_task(cli: Cli, stack: Stack, tmp_path: Path) 
     assert (tmp_path / "work" / "made.txt").read_text() == "teapot\n"
     entries = called(f"{stack.control_url}/journal?case={cli.name}")["entries"]
     assert [entry["status"] for entry in entries] == [200, 200]
-    usage = urllib.request.Request(f"{stack.base_url}/api/api-usage", headers={"authorization": f"Bearer {user['key']}"})
+    usage = urllib.request.Request(
+        f"{stack.base_url}/api/api-usage", headers={"authorization": f"Bearer {user['key']}"}
+    )
     logs = called(usage)["logs"]
     model = catalogue.MODELS[cli.model]
     assert {row["model"] for row in logs} == {cli.model}
