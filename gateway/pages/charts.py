@@ -30,10 +30,9 @@ def _pygal() -> Any:
     """The package, without the finder for plugins that it hangs into `sys.meta_path`: it is of a form that Python left,
     and each import of something that is not there would warn of it.
     """
-    before = list(sys.meta_path)
     import pygal  # type: ignore[import-untyped]
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
     return pygal
 
 
