@@ -15,7 +15,7 @@ from gateway.ledger.spending import SpendingLimitReached
 from gateway.ledger.transfers import InsufficientCredits
 from gateway.limits import Window
 from gateway.services import Services
-from gateway.wire import Wire
+from gateway.wires.wire import Wire
 from schemas import catalogue
 from schemas.catalogue import UC_PER_CREDIT, UC_PER_USD, Model
 from schemas.catalogue.tiers import tier_of

@@ -22,7 +22,6 @@ from gateway.endpoints import (
     chat,
     files,
     gemini,
-    gemini_errors,
     gpu_paths,
     health,
     images,
@@ -41,6 +40,7 @@ from gateway.endpoints import (
 from gateway.errors import GatewayBug, GatewayError, NotFound, WrongMethod, shown
 from gateway.exchange import Exchange, Message, Receive, Scope, Send, Stopped
 from gateway.services import Services
+from gateway.wires import gemini_errors
 
 Handler = Callable[[Services, Exchange], Awaitable[None]]
 

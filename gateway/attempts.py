@@ -17,7 +17,7 @@ from gateway.errors import AllUpstreamsFailed, BodyTooLarge, ClientError, Gatewa
 from gateway.upstreams import problems
 from gateway.upstreams.reading import Told, Whole
 from gateway.upstreams.transport import Reply, Request, TransportError, read_all
-from gateway.wire import Wanted, Wire
+from gateway.wires.wire import Wanted, Wire
 from schemas.catalogue import Model
 
 if TYPE_CHECKING:

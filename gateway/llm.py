@@ -22,7 +22,7 @@ from gateway.relay import Answer, StreamAnswer, WholeAnswer
 from gateway.services import Services
 from gateway.upstreams.reading import Whole
 from gateway.usage import UsageRow
-from gateway.wire import Wire
+from gateway.wires.wire import Wire
 
 
 async def serve(services: Services, exchange: Exchange, wire: Wire) -> None:

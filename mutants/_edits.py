@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.endpoints.chat import ChatWire
-from gateway.endpoints.messages import MessagesWire
+from gateway.wires.chat import ChatWire
+from gateway.wires.messages import MessagesWire
 from mutants._patch import Edit
 
 CHAT = (ChatWire,)

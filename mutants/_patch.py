@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from gateway.endpoints.chat import ChatWire
-from gateway.endpoints.messages import MessagesWire
 from gateway.exchange import Exchange
 from gateway.sse import Event
 from gateway.upstreams.anthropic_messages import MessagesReader
 from gateway.upstreams.openai_chat import ChatReader
+from gateway.wires.chat import ChatWire
+from gateway.wires.messages import MessagesWire
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 WIRES: tuple[type[ChatWire] | type[MessagesWire], ...] = (ChatWire, MessagesWire)

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from gateway import relay
-from gateway.endpoints.chat import ChatWire
-from gateway.endpoints.messages import MessagesWire
 from gateway.upstreams import anthropic_messages
 from gateway.upstreams.reading import Part
+from gateway.wires.chat import ChatWire
+from gateway.wires.messages import MessagesWire
 from mutants._edits import CHAT, MESSAGES, choices, deltas
 from mutants._patch import around, edit_answers, edit_events, edit_request, edit_wholes
 from mutants.registry import mutant

@@ -9,12 +9,12 @@ from typing import Any, Final
 from gateway import admission, app, body, errors, llm, pricing, scrub
 from gateway.app import App
 from gateway.attempts import Call
-from gateway.endpoints import chat, messages
 from gateway.errors import GatewayBug, GatewayError, InvalidRequest, NoCredit, NotFound, render
 from gateway.exchange import Exchange
 from gateway.server import Protocol
 from gateway.services import Services
 from gateway.upstreams import problems
+from gateway.wires import chat, messages
 from mutants._patch import around, edit_heads, replace
 from mutants.registry import mutant
 

@@ -9,13 +9,14 @@ import orjson
 
 from gateway import admission, auth
 from gateway.app import App
-from gateway.endpoints import gemini, gemini_wire
-from gateway.endpoints.gemini_wire import Array, GenerateWire
+from gateway.endpoints import gemini
 from gateway.errors import InvalidRequest, NotFound
 from gateway.services import Services
 from gateway.sse import Event
 from gateway.upstreams import gemini_generate
 from gateway.upstreams.gemini_generate import GenerateReader
+from gateway.wires import gemini as gemini_wire
+from gateway.wires.gemini import Array, GenerateWire
 from mutants._edits import without
 from mutants._patch import Edit, around, edit_request, replace
 from mutants.failover import stop_chain

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway import edge, relay
-from gateway.endpoints.chat import ChatWire
-from gateway.endpoints.messages import MessagesWire
+from gateway.wires.chat import ChatWire
+from gateway.wires.messages import MessagesWire
 from mutants._patch import around, replace
 from mutants.registry import mutant
 

@@ -9,9 +9,9 @@ from gateway import admission, llm, pricing
 from gateway.app import App
 from gateway.attempts import Call
 from gateway.endpoints import models
-from gateway.endpoints.messages import MessagesWire
 from gateway.errors import NoAccess, NotFound, UnknownModel
 from gateway.pricing import Usage
+from gateway.wires.messages import MessagesWire
 from mutants._patch import around, replace
 from mutants.registry import mutant
 from schemas import catalogue

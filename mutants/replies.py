@@ -8,9 +8,9 @@ import orjson
 
 from gateway import sse
 from gateway.endpoints import models
-from gateway.endpoints.chat import ChatWire
-from gateway.endpoints.messages import CountWire, MessagesWire
 from gateway.upstreams.reading import Told, Whole
+from gateway.wires.chat import ChatWire
+from gateway.wires.messages import CountWire, MessagesWire
 from mutants._edits import CHAT, MESSAGES, without
 from mutants._patch import around, edit_answers, edit_events, edit_frames, edit_wholes
 from mutants.registry import mutant

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway import llm
-from gateway.endpoints.messages import MessagesWire
 from gateway.errors import InvalidRequest
 from gateway.upstreams import anthropic_messages
+from gateway.wires.messages import MessagesWire
 from mutants._edits import CHAT, MESSAGES, blocks_of, messages_of, without
 from mutants._patch import around, edit_request, replace
 from mutants.registry import mutant

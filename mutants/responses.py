@@ -8,14 +8,14 @@ import orjson
 
 from gateway import admission, sse
 from gateway.chain import Failure
-from gateway.endpoints import responses
-from gateway.endpoints.responses import ResponsesWire
 from gateway.errors import UnknownModel
 from gateway.kept_responses import KeptResponses
 from gateway.sse import Event
 from gateway.upstreams import openai_responses
 from gateway.upstreams.openai_responses import ResponsesReader
 from gateway.upstreams.problems import broken
+from gateway.wires import responses
+from gateway.wires.responses import ResponsesWire
 from mutants._edits import without
 from mutants._patch import around, edit_request, replace
 from mutants.failover import stop_chain

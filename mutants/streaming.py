@@ -8,13 +8,13 @@ import orjson
 
 from gateway import edge, relay, sse
 from gateway.config import Config
-from gateway.endpoints.chat import ChatWire
-from gateway.endpoints.messages import MessagesWire
 from gateway.sse import Event, Parser
 from gateway.upstreams.anthropic_messages import MessagesReader
 from gateway.upstreams.openai_chat import ChatReader
 from gateway.upstreams.reading import Part
-from gateway.wire import Wire
+from gateway.wires.chat import ChatWire
+from gateway.wires.messages import MessagesWire
+from gateway.wires.wire import Wire
 from mutants._patch import READERS, WIRES, around, edit_frames, replace
 from mutants.registry import mutant
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from gateway import llm
 from gateway.endpoints import gemini_models
-from gateway.endpoints.chat import ChatWire
-from gateway.endpoints.gemini_wire import CountWire, GenerateWire
 from gateway.errors import NotFound, shown
 from gateway.exchange import Exchange
 from gateway.services import Services
-from gateway.wire import Wire
+from gateway.wires.chat import ChatWire
+from gateway.wires.gemini import CountWire, GenerateWire
+from gateway.wires.wire import Wire
 
 Handler = Callable[[Services, Exchange], Awaitable[None]]
 

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.endpoints import gemini, gemini_errors
+from gateway.endpoints import gemini
+from gateway.wires import gemini_errors
 from schemas.openapi import METHODS, load, routes
 
 DOCUMENT = load("gateway")

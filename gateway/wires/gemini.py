@@ -14,7 +14,6 @@ from gateway import body, splice
 from gateway.billing import Bill
 from gateway.body import check_object, flag, json_type, whole_number
 from gateway.chain import Failure
-from gateway.endpoints.gemini_errors import mid_answer
 from gateway.errors import InvalidRequest, shown
 from gateway.exchange import JSON
 from gateway.pricing import Usage
@@ -22,7 +21,8 @@ from gateway.upstreams import gemini_generate
 from gateway.upstreams.gemini_generate import GenerateReader
 from gateway.upstreams.problems import broken
 from gateway.upstreams.reading import StreamReader, Whole
-from gateway.wire import Wanted, Wire
+from gateway.wires.gemini_errors import mid_answer
+from gateway.wires.wire import Wanted, Wire
 
 ANSWERS_MAX: Final = 8  # Google's own limit
 OURS: Final = frozenset({"model", "stream"})  # of a body on the documented path; the upstream has both in the URL
