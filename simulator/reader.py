@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from simulator import draws
 from simulator.answers.answer import Answer
@@ -16,7 +16,7 @@ from simulator.journal import Headers
 from simulator.memory import Known
 from simulator.nonces import ALPHABETS, Nonces
 from simulator.problem import Problem, Refused
-from simulator.providers import Provider
+from simulator.providers import Mount, Provider
 from simulator.quotas.doors import key_of
 from simulator.rules.asked import asked_of
 from simulator.rules.directives import NONE, AnswerSpec
@@ -24,6 +24,16 @@ from simulator.rules.selectors import Subject
 from simulator.shelf import Held, Shelf
 
 Facts = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a dialect made of a request, as far as it came."""
+
+    ask: Ask | None = None
+    kept: Kept | None = None
+    profile: Profile | None = None
+    problem: Problem | None = None
 
 
 class Reader:
@@ -47,36 +57,15 @@ class Reader:
         dialect = mount.dialect
         site = f"http://{seen.get('host', 'localhost')}/{provider.name}"
         request = Request(method, path, text, seen, body, params, mount.facts, site)
-        ask: Ask | None = None
-        kept: Kept | None = None
-        problem: Problem | None = None
-        profile: Profile | None = None
-        try:
-            if operation is None:
-                raise Refused(_no_operation(method, path, path_exists))
-            dialect.authenticate(request, provider.keys)
-            ask = dialect.decode(request, operation)
-            if ask.needs:
-                kept = self._kept(provider, ask, headers, text)
-                ask = dialect.resume(ask, kept)
-            if operation != "list_models" and ask.model:
-                profile = mount.profile(provider.name, ask.model)
-                if profile is None:
-                    raise Refused(Problem("unknown_model", param=ask.model))
-                dialect.check(ask, profile)
-        except Refused as refused:
-            problem = refused.problem
+        heard = self._heard(provider, mount, operation, request, headers, path_exists)
+        ask, kept, problem = heard.ask, heard.kept, heard.problem
         try:
             directives, asked = asked_of(ask, body, seen)
         except ValueError as error:
             directives, asked = NONE, ()
             problem = Problem("invalid_request", f"Windtunnel directive: {error}")
         digest = draws.nonce(method, path, query, body)
-        found = kept or self._about(provider, ask)  # what is asked of a job belongs to the case that submitted it
-        job = None if found is None else found.serving.job
-        case = directives.case or (job.case if job else None)
-        if case is None and operation in downloads(dialect):
-            case = self.desk.case_of_file(provider.name, path, len(self.marks[mount.nonces]))
+        case = directives.case or self._case(provider, mount, operation, path, heard)
         counted = case if effect(dialect, operation) == AGAIN else directives.case
         subject = Subject(
             provider=provider.name,
@@ -91,8 +80,6 @@ class Reader:
             case=case,
             key=counted or digest,
         )
-        seed = draws.integer(self._seed, provider.name, digest) >> 65
-        nonces = Nonces(mount.nonces, self._seed, provider.name, subject.key, *self.salt)
         moving = any(not fault.still for fault in provider.faults)
         return Known(
             provider,
@@ -101,16 +88,48 @@ class Reader:
             body,
             directives,
             asked,
-            seed,
-            nonces,
-            headers,
-            ask,
-            profile,
-            problem,
+            seed=draws.integer(self._seed, provider.name, digest) >> 65,
+            nonces=Nonces(mount.nonces, self._seed, provider.name, subject.key, *self.salt),
+            headers=headers,
+            ask=ask,
+            profile=heard.profile,
+            problem=problem,
             never_ready=bool(asked or moving or kept or (ask and ask.fresh)),
             mark=self.marks[mount.nonces],
             kept=kept,
         )
+
+    def _heard(
+        self, provider: Provider, mount: Mount, operation: str | None, request: Request, headers: Headers, known: bool
+    ) -> Heard:
+        """What the dialect makes of a request. `known` says whether its path is, whatever the method."""
+        heard, dialect = Heard(), mount.dialect
+        try:
+            if operation is None:
+                raise Refused(_no_operation(request.method, request.path, known))
+            dialect.authenticate(request, provider.keys)
+            ask = heard.ask = dialect.decode(request, operation)
+            if ask.needs:
+                heard.kept = self._kept(provider, ask, headers, request.query)
+                ask = heard.ask = dialect.resume(ask, heard.kept)
+            if operation != "list_models" and ask.model:
+                heard.profile = mount.profile(provider.name, ask.model)
+                if heard.profile is None:
+                    raise Refused(Problem("unknown_model", param=ask.model))
+                dialect.check(ask, heard.profile)
+        except Refused as refused:
+            heard.problem = refused.problem
+        return heard
+
+    def _case(self, provider: Provider, mount: Mount, operation: str | None, path: str, heard: Heard) -> str | None:
+        """The case of a request that names none: what is asked of a job belongs to the case that submitted it."""
+        found = heard.kept or self._about(provider, heard.ask)
+        job = None if found is None else found.serving.job
+        if job is not None and job.case is not None:
+            return job.case
+        if operation in downloads(mount.dialect):
+            return self.desk.case_of_file(provider.name, path, len(self.marks[mount.nonces]))
+        return None
 
     def _kept(self, provider: Provider, ask: Ask, headers: Headers, query: str) -> Kept:
         """The earlier exchange that a request needs; a job is its organisation's own. Raises Refused."""

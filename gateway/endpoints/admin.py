@@ -5,27 +5,24 @@ For operators and test harnesses, with `Authorization: Bearer ADMIN_TOKEN`. Sour
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from hmac import compare_digest
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import body
-from gateway.accounts import ANYTHING, SECRET_PREFIX, UNSET, Accounts, Key, Scope, SecretTaken, User
+from gateway.accounts import ANYTHING, SECRET_PREFIX, UNSET, Key, Scope, SecretTaken, User
 from gateway.auth import KEY_LENGTH_MAX, bearer
-from gateway.config import Config
-from gateway.edge import Clock
 from gateway.endpoints import usage
 from gateway.endpoints.usage import reply
 from gateway.errors import Conflict, InvalidRequest, NoAccess, NotFound, Unauthenticated, shown
-from gateway.ledger.money import Money
 from gateway.ledger.transfers import IdempotencyConflict, LedgerError, Transfer
 from gateway.limits import DEFAULTS
-from gateway.storage.store import Store
+from gateway.services import Services
 from gateway.usage import clean_text, report
 
 AMOUNT_MAX_UC = 10**15  # ten million dollars
@@ -37,24 +34,6 @@ ADVANCE_MAX_MS = 10**12  # thirty years
 EXPIRY_MAX_S = 10**11
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Services(Protocol):
-    """What these endpoints need of the gateway."""
-
-    @property
-    def admin_token(self) -> str: ...
-    @property
-    def config(self) -> Config: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def store(self) -> Store: ...
-    @property
-    def money(self) -> Money: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    def breaker_states(self) -> Mapping[str, str]: ...
 
 
 class Admin:

@@ -5,58 +5,24 @@ As `admin`: for operators and test harnesses, with the admin token. Source: docs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import origins
-from gateway.accounts import Accounts, TooManyKeys, User
-from gateway.config import Config
-from gateway.edge import Clock
+from gateway.accounts import TooManyKeys, User
 from gateway.endpoints import account_fields as fields
 from gateway.endpoints import admin, api_keys, usage
 from gateway.endpoints.orgs import member_view, role_of
 from gateway.endpoints.usage import reply
 from gateway.errors import Conflict, InvalidRequest, NotFound, shown
-from gateway.ledger.money import Money
 from gateway.ledger.transfers import IdempotencyConflict, LedgerError
 from gateway.orgs import audit
 from gateway.orgs.audit import Actor, Deed
-from gateway.orgs.members import Members
-from gateway.orgs.orgs import Org, Orgs, no_org
-from gateway.people.people import People
-from gateway.people.sessions import Sessions
-from gateway.storage.store import Store
-
-
-class Services(Protocol):
-    """What these endpoints need of the gateway."""
-
-    @property
-    def admin_token(self) -> str: ...
-    @property
-    def config(self) -> Config: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def store(self) -> Store: ...
-    @property
-    def money(self) -> Money: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def people(self) -> People: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def orgs(self) -> Orgs: ...
-    @property
-    def members(self) -> Members: ...
-    def authenticate(self, request: Request, /) -> Any: ...
-    def breaker_states(self) -> Mapping[str, str]: ...
+from gateway.orgs.orgs import Org, no_org
+from gateway.services import Services
 
 
 class AdminAccounts:

@@ -5,40 +5,26 @@ Source: api-reference#gateway-features (Budget Alerts), #hosting (Lock keys to y
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import body
-from gateway.accounts import KEYS_MAX, UNSET, Accounts, Key, Scope, TooManyKeys
-from gateway.config import Config
+from gateway.accounts import KEYS_MAX, UNSET, Key, Scope, TooManyKeys
 from gateway.endpoints import account_fields as fields
 from gateway.endpoints.usage import reply
 from gateway.errors import Conflict, InvalidRequest, NotFound, shown
 from gateway.orgs.audit import Deed
-from gateway.orgs.orgs import Access, Orgs
+from gateway.orgs.orgs import Access
 from gateway.people import door
 from gateway.people.door import Caller
-from gateway.people.sessions import Sessions
+from gateway.services import Services
 from gateway.usage import iso_utc
 
 GRACE_MAX_S = 30 * 86_400
 CHANGEABLE = ("name", "spendingLimit", "autoDisable", "expiresAt", "origins", "ips")
-
-
-class Services(Protocol):
-    """What these endpoints need of the gateway."""
-
-    @property
-    def config(self) -> Config: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def orgs(self) -> Orgs: ...
 
 
 class ApiKeys:

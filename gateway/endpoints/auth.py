@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import origins
-from gateway.accounts import Accounts, User
-from gateway.config import Config
+from gateway.accounts import User
 from gateway.endpoints import account_fields as fields
 from gateway.endpoints.usage import NO_STORE, reply
-from gateway.orgs.orgs import Org, Orgs
+from gateway.orgs.orgs import Org
 from gateway.people import door
-from gateway.people.people import People
-from gateway.people.sessions import PASSWORD, Session, Sessions
+from gateway.people.sessions import PASSWORD, Session
+from gateway.services import Services
 from gateway.usage import iso_utc
 
 PASSWORD_MAX = 1000  # what is read at all
-
-
-class Services(Protocol):
-    """What these endpoints need of the gateway."""
-
-    @property
-    def config(self) -> Config: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def people(self) -> People: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def orgs(self) -> Orgs: ...
 
 
 class Auth:

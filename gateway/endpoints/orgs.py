@@ -8,29 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.accounts import Accounts, Key
-from gateway.config import Config
-from gateway.edge import Clock
 from gateway.endpoints import account_fields as fields
 from gateway.endpoints import usage
 from gateway.endpoints.auth import org_view
 from gateway.endpoints.usage import reply
 from gateway.errors import InvalidRequest, shown
-from gateway.ledger.money import Money
 from gateway.orgs import audit, permissions
-from gateway.orgs.invitations import Invitation, Invitations
-from gateway.orgs.members import Member, Members
-from gateway.orgs.orgs import Access, Orgs
+from gateway.orgs.invitations import Invitation
+from gateway.orgs.members import Member
+from gateway.orgs.orgs import Access
 from gateway.people import door, emails
-from gateway.people.sessions import Sessions
-from gateway.storage.store import Store
+from gateway.services import Services
 from gateway.storage.tables import transfers
 from gateway.usage import credits, iso_utc
 
@@ -38,30 +33,6 @@ AUDIT, AUDIT_MAX = 100, 1000  # rows
 TOP_UPS = 100
 
 Handler = Callable[[Request, Access], Awaitable[Response]]
-
-
-class Services(Protocol):
-    """What these endpoints need of the gateway."""
-
-    @property
-    def config(self) -> Config: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def store(self) -> Store: ...
-    @property
-    def money(self) -> Money: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def orgs(self) -> Orgs: ...
-    @property
-    def members(self) -> Members: ...
-    @property
-    def invitations(self) -> Invitations: ...
-    def authenticate(self, request: Request, /) -> Key: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import body, pricing
-from gateway.budgets import Budgets
 from gateway.endpoints import account_fields as fields
 from gateway.endpoints import admin, orgs, usage
 from gateway.endpoints.usage import reply
@@ -23,6 +22,7 @@ from gateway.errors import InvalidRequest, NotFound, shown
 from gateway.ledger.spending import Spending, bounds, org_scope, period_of
 from gateway.orgs.audit import Deed
 from gateway.orgs.orgs import Access
+from gateway.services import Services
 from gateway.statement import statement
 from gateway.usage import credits, iso_utc
 from schemas.catalogue import UC_PER_USD
@@ -31,13 +31,6 @@ from schemas.catalogue.tiers import Tier, next_tier, tier_of
 PREFIXES: Final = ("/api", "/api/v1", "/v1")
 MONTH: Final = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 BUDGET_MAX_UC: Final = 10**15  # ten million dollars
-
-
-class Services(orgs.Services, admin.Services, Protocol):
-    """What these endpoints need of the gateway."""
-
-    @property
-    def budgets(self) -> Budgets: ...
 
 
 class Money:

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -18,13 +18,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway import auth, usage_csv, usage_days
-from gateway.accounts import Accounts, Key
-from gateway.config import Config
-from gateway.edge import Clock
+from gateway.accounts import Accounts
 from gateway.errors import InvalidRequest, shown
 from gateway.people import door
-from gateway.people.sessions import Sessions
-from gateway.storage.store import Store
+from gateway.services import Services
 from gateway.usage import DAY_MS, STATUSES, UsageQuery, from_cursor, iso_utc, report
 
 PATHS = ("/api/api-usage", "/api/v1/api-usage", "/v1/api-usage")
@@ -34,22 +31,6 @@ FILTER_MAX = 256  # characters
 MOMENT_MAX_MS = 2**42  # the year 2109
 CREDITS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 NO_STORE = {"cache-control": "no-store"}
-
-
-class Services(Protocol):
-    """What these endpoints need of the gateway."""
-
-    @property
-    def config(self) -> Config: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def store(self) -> Store: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    def authenticate(self, request: Request, /) -> Key: ...
 
 
 def routes(services: Services) -> list[Route]:

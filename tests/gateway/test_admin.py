@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 
 from gateway import config
-from gateway.accounts import Accounts, Key
-from gateway.auth import bearer
-from gateway.config import Config
-from gateway.edge import Clock
 from gateway.endpoints import admin, usage
-from gateway.errors import Unauthenticated
-from gateway.ledger.money import Money
-from gateway.storage.store import Store
+from gateway.services import Services, open_services
+from gateway.upstreams.memory import MemoryReply, MemoryTransport
 from tests.gateway.asgi import Reply, application, call
 from tests.gateway.making import CREDIT, NOW_MS, StillClock, open_money, open_store, run, take, usage_row
 
 TOKEN = "a token of the test"
 Call = Callable[..., Awaitable[Reply]]
-
-
-@dataclass
-class Services:
-    """The parts that the endpoints ask for."""
-
-    store: Store
-    money: Money
-    accounts: Accounts
-    clock: Clock
-    config: Config
-    admin_token: str = TOKEN
-    breakers: dict[str, str] = field(default_factory=dict)
-
-    def authenticate(self, request: Request, /) -> Key:
-        key = self.accounts.find(bearer(dict(request.scope["headers"])) or "")
-        if key is None or not key.usable(self.clock.now_s()):
-            raise Unauthenticated("no key")
-        return key
-
-    def breaker_states(self) -> Mapping[str, str]:
-        return dict.fromkeys(self.config.upstreams, "closed")
 
 
 def with_api(folder: Path, test: Callable[[Call, Services], Awaitable[None]], **options: Any) -> None:
@@ -55,7 +26,8 @@ def with_api(folder: Path, test: Callable[[Call, Services], Awaitable[None]], **
     async def work() -> None:
         store, clock = open_store(folder), StillClock()
         settings = config.load(flags={"test_clock": True, **options})
-        services = Services(store, open_money(store), Accounts(store, clock), clock, settings)
+        transport = MemoryTransport(lambda _request: MemoryReply(500))  # nobody is asked
+        services = open_services(settings, store, transport, TOKEN, clock=clock, money=open_money(store))
         app = application([*admin.routes(services), *usage.routes(services)])
 
         async def send(method: str, path: str, body: Any = None, token: str | None = TOKEN, **further: Any) -> Reply:

@@ -14,6 +14,7 @@ after that). Sources: a recorded run of August 2026, the public references of bo
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Final
@@ -92,13 +93,13 @@ class _Operations(Performing):
             return self.error(Problem("not_kept"), serving)
         return _reply(replies.operation(self.named(kept), kept, view, self.response), serving)
 
+    @abstractmethod
     def named(self, kept: Kept) -> str:
         """The name of an operation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def response(self, kept: Kept) -> dict[str, Any]:
         """What an operation that succeeded gives."""
-        raise NotImplementedError
 
     def plan(self, ask: Ask, profile: Profile, serving: Serving) -> Plan:
         """What becomes of an operation when nothing goes wrong."""

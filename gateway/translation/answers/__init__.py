@@ -1,0 +1,1 @@
+"""Answers: the events of each dialect read as deltas, and deltas written as events of each."""

@@ -1,0 +1,1 @@
+"""Requests: each dialect read into a Prompt, and a Prompt written in each."""
