@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ HEAD_BYTES_MAX: Final = 64 * 1024  # of a request; the read that goes beyond is 
 KEEP_ALIVE_S: Final = 75
 SWEEP_S: Final = 5.0  # between two rounds of expiring holds past their deadline
 BACKLOG: Final = 4096
+PIPE_BYTES: Final = 65536  # read at once: what is told is shorter, and comes whole
 COLLECT_EVERY: Final = 20_000  # objects made and not freed
 
 
@@ -166,8 +168,8 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT; returns when everything in flight has ended and the parts are closed.
 
-    A worker of several is told which others are `dead`, and drains when `lifeline` (a pipe) ends; SIGINT is its
-    supervisor's to pass on.
+    A worker of several is told which others are `dead`, and of more by `lifeline` (a pipe); when that ends it drains.
+    SIGINT is its supervisor's to pass on.
     """
     config = uvicorn.Config(
         app,
@@ -191,15 +193,19 @@ async def serve(
             server.force_exit = True
         server.should_exit = True
 
-    def orphaned() -> None:
-        loop.remove_reader(cast(int, lifeline))
-        stop()
+    def told() -> None:
+        names = os.read(cast(int, lifeline), PIPE_BYTES).decode().split()
+        if names:
+            services.errands.begin(bury(services, names))
+        else:  # it ended: so has the supervisor
+            loop.remove_reader(cast(int, lifeline))
+            stop()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT) if lifeline is None else (signal.SIGTERM,):
         loop.add_signal_handler(number, stop)
     if lifeline is not None:
-        loop.add_reader(lifeline, orphaned)
+        loop.add_reader(lifeline, told)
     if services.membership is None:
         await services.money.expire_open("crash")
     else:
@@ -237,19 +243,29 @@ async def sweep(services: Services) -> None:
         await edge.sleep(SWEEP_S)
         try:
             await services.money.sweep(services.clock.now_ms())
-            await services.budgets.reload()
+            await services.budgets.reload(ours=False)
             services.errands.begin(remind(services))
             services.errands.begin(tidy(services))
         except Exception as error:
             services.log.write("error", "sweep", error=repr(error))
 
 
+async def bury(services: Services, dead: Sequence[str]) -> None:
+    """Gives back the holds of workers that just died."""
+    try:
+        if services.membership is not None:
+            await services.membership.roll.bury(*dead)
+    except Exception as error:
+        services.log.write("error", "roll", error=repr(error))
+
+
 async def tidy(services: Services) -> None:
-    """Drops files whose time is over."""
+    """Drops files whose time is over, and mails that were done with long ago."""
     try:
         await services.objects.sweep()
+        await services.outbox.tidy()
     except Exception as error:
-        services.log.write("error", "files", error=repr(error))
+        services.log.write("error", "tidy", error=repr(error))
 
 
 async def remind(services: Services) -> None:

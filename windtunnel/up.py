@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ def running(options: Options) -> Iterator[Stack]:
         cleanup.callback(fleet.stop)
         told = fleet.ready()["fleet"]
         token = secrets.token_urlsafe(24)
-        gateway = Child("gateway", gateway_arguments(options, port, told["base_url"], token, folder), folder)
+        words = [*gateway_arguments(options, port, told["base_url"], token, folder), *mail(told, folder)]
+        gateway = Child("gateway", words, folder)
         cleanup.callback(gateway.stop)
         ready = gateway.ready()["gateway"]
         key = provision(ready["admin_url"], ready.get("admin_token") or token, options.key)
@@ -98,6 +99,17 @@ def gateway_arguments(options: Options, port: int, fleet_url: str, token: str, f
     if options.time_scale:  # jobs take less time here than the fleet says that they took
         words += ["--set", f"poll_factor={1 / options.time_scale:.9f}"]
     return [*words, "--database", database, "--fleet", fleet_url, "--admin-token", token]
+
+
+def mail(fleet: Mapping[str, Any], folder: Path) -> list[str]:
+    """Mail goes to the fleet's own server, where there is one: its certificate is left in `folder`."""
+    smtp = fleet["smtp"]
+    if smtp is None:
+        return []
+    told = call("GET", f"{fleet['control_url']}/neighbours")
+    certificate = folder / "mail.pem"
+    certificate.write_text(told["neighbours"]["mail"]["certificate"])
+    return ["--set", f"smtp_url=smtp://{smtp['host']}:{smtp['port']}", "--set", f"smtp_ca={certificate}"]
 
 
 def objects(database: str | None, folder: Path) -> list[str]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+import importlib.util
 import re
+import sys
+import warnings
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -632,3 +637,13 @@ def test_an_amount_is_a_number_or_refused(text: str) -> None:
     except forms.InvalidRequest:
         return
     assert found is None or found == found
+
+
+def test_charts_leave_the_import_system_as_it_was() -> None:
+    """pygal hangs a finder of an older Python into `sys.meta_path`: packages' metadata must be found all the same."""
+    charts.pie([{"model": "gpt-5.5", "costUc": 5, "requests": 1, "percent": "100 %"}], "Cost by model")
+    assert not [finder for finder in sys.meta_path if type(finder).__name__ == "PluginImportFixer"]
+    assert importlib.metadata.version("pygal")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert importlib.util.find_spec("no_such_module") is None
