@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import chain, edge, scrub
@@ -14,6 +13,8 @@ from gateway.breaker import Breaker
 from gateway.chain import Failure, Step, Verdict
 from gateway.config import Upstream
 from gateway.errors import AllUpstreamsFailed, BodyTooLarge, ClientError, GatewayError, InvalidRequest
+from gateway.speeches import Speeches
+from gateway.translation.prompt import Untranslatable
 from gateway.upstreams import problems
 from gateway.upstreams.reading import Told, Whole
 from gateway.upstreams.transport import Reply, Request, TransportError, read_all
@@ -32,19 +33,19 @@ class Call:
 
     __slots__ = (
         "asked",
-        "body",
         "breaker",
         "delivered_bytes",
         "exchange",
         "failure",
         "fields",
-        "mended",
         "model",
         "raw",
         "reply",
         "requested_model",
         "run",
         "services",
+        "speech",
+        "speeches",
         "told",
         "ttft_ms",
         "upstream",
@@ -71,20 +72,15 @@ class Call:
         self.requested_model = requested_model
         self.fields = fields
         self.raw = raw
-        self.body = wire.upstream_body(raw, fields, wanted)
         self.wanted = wanted
         self.upstreams = services.chain_of(model.id)
-        targets = [name for name, upstream in self.upstreams.items() if upstream.speaks(wire.dialect)]
-        if wanted.target is not None:
-            targets = [name for name in targets if name == wanted.target]
-            if not targets:
-                raise InvalidRequest(f"What the request refers to is kept where {model.id} is not served.")
-        self.run = chain.Run(targets, services.policy, partial(allows, services, model.id))
+        self.speeches = Speeches(wire, model, fields, raw, wanted, services.clock)
+        self.speech = self.speeches.own  # of the present attempt, or the last
+        self.run = chain.Run(self.speeches.targets(self.upstreams), services.policy, self.allows)
         self.upstream: Upstream | None = None  # of the present attempt, or the last
         self.breaker: Breaker | None = None  # of the present attempt, while it has no verdict
         self.reply: Reply | None = None
         self.asked = False  # an upstream has been sent the request and has not refused it
-        self.mended: set[str] = set()  # what has been mended in the body
         self.failure: Failure | None = None
         self.told = Told()
         self.delivered_bytes = 0
@@ -98,17 +94,21 @@ class Call:
         """Closes a failed attempt and gives the next one; None when the call has failed."""
         self.failure = failure
         self.lost(failure)
-        if failure.flaw is not None and failure.flaw not in self.mended:
-            self.mended.add(failure.flaw)
-            mended = self.wire.mended(self.body, failure.flaw)
-            if mended != self.body:
-                self.body = mended
-                return self.run.again()
+        if failure.flaw is not None and self.speech.mend(failure.flaw):
+            return self.run.again()
         return self.run.after(failure, edge.jitter())
+
+    def allows(self, target: str) -> bool:
+        """Whether the target's breaker lets an attempt through, and the call can be put in its dialect."""
+        return allows(self.services, self.model.id, target) and self.speeches.fits(self.upstreams[target])
 
     async def open(self, step: Step) -> Reply | Failure:
         """Sends the request of an attempt: the reply once the head of a success has come, or the failure."""
         services = self.services
+        speech = self.speeches.to(self.upstreams[step.target])
+        if isinstance(speech, Untranslatable):  # tried all the same, because every breaker is open
+            return self.failure or Failure(Verdict.NEXT, str(speech))
+        self.speech = speech
         upstream = self.upstream = self.upstreams[step.target]
         self.breaker = services.breakers.of(upstream.name, self.model.id)
         self.breaker.begin(services.clock.monotonic())
@@ -139,9 +139,7 @@ class Call:
 
     def request(self, upstream: Upstream) -> Request:
         """The request for one upstream."""
-        wire, name = self.wire, upstream.model(self.model.id)
-        headers = wire.upstream_headers(upstream.key, self.exchange.headers)
-        return Request(upstream.base_url + wire.path_for(name), headers, wire.addressed(self.body, self.fields, name))
+        return self.speech.request(upstream, self.model.id, self.exchange.headers)
 
     async def whole(self, step: Step) -> Whole | Failure:
         """One attempt at an answer that is not a stream."""
@@ -152,9 +150,7 @@ class Call:
             body = await read_all(reply, self.services.config.idle_timeout_s)
         except TransportError as error:
             return problems.broken(error.message)
-        if is_stream(body):
-            return self.wire.assemble(body)
-        return self.wire.read_whole(body)
+        return self.speech.whole(body)
 
     def won(self) -> None:
         """The present attempt gave its answer."""
@@ -162,7 +158,7 @@ class Call:
             self.breaker.succeed()
             self.breaker = None
         if self.upstream is not None:
-            self.wire.won(self.upstream.name)
+            self.speech.won(self.upstream.name)
 
     def lost(self, failure: Failure) -> None:
         """The present attempt failed."""
@@ -235,9 +231,3 @@ async def error_body(reply: Reply) -> bytes:
             pieces.append(piece)
             size += len(piece)
     return b"".join(pieces)
-
-
-def is_stream(body: bytes) -> bool:
-    """Whether a body is server-sent events, whatever its content type says."""
-    head = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    return head.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))

@@ -5,7 +5,6 @@ Every value is checked here, once; a wrong one is told as what came and what was
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -43,6 +42,7 @@ class Upstream:
     key: str = field(default="", repr=False)
     region: str = ""
     models: Mapping[str, str] = field(default_factory=dict)  # our model id -> this upstream's, where they differ
+    prefixes: Mapping[str, str] = field(default_factory=dict)  # dialect -> what stands between base URL and its path
 
     def model(self, model_id: str) -> str:
         """What this upstream calls a model of ours."""
@@ -51,6 +51,15 @@ class Upstream:
     def speaks(self, dialect: str) -> bool:
         """Whether it speaks this dialect."""
         return dialect in self.dialects
+
+    @property
+    def dialect_of_words(self) -> str:
+        """The first LLM dialect that it speaks, into which calls of other wires are translated; "" if it has none."""
+        return next((dialect for dialect in self.dialects if dialect in LLM_DIALECTS), "")
+
+    def root(self, dialect: str) -> str:
+        """What a dialect's own paths are appended to."""
+        return self.base_url + self.prefixes[dialect] if dialect in self.prefixes else self.base_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +291,7 @@ def upstream(name: str, row: Mapping[str, Any], providers: Mapping[str, Mapping[
             raise ConfigError(f"{where}.{option}: got {facts[option]!r}, a text was due")
     facts["base_url"] = facts["base_url"].rstrip("/")
     facts["models"] = dict(mapping(facts.get("models", {}), f"{where}.models"))
+    facts["prefixes"] = prefixes(facts.get("prefixes", {}), facts["dialects"], f"{where}.prefixes")
     return Upstream(name=name, **facts)
 
 
@@ -294,8 +304,19 @@ def dialects(value: Any, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def prefixes(value: Any, spoken: tuple[str, ...], where: str) -> dict[str, str]:
+    """Paths to put before those of a dialect: `{anthropic_messages: /anthropic}`."""
+    told = dict(mapping(value, where))
+    for dialect, path in told.items():
+        if dialect not in spoken:
+            raise ConfigError(f"{where}: got {dialect!r}, one of the upstream's dialects ({', '.join(spoken)}) was due")
+        if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
+            raise ConfigError(f"{where}.{dialect}: got {path!r}, a path that begins, but does not end with / was due")
+    return told
+
+
 def chain(pattern: str, names: Any, upstreams: Mapping[str, Upstream]) -> tuple[str, ...]:
-    """One chain: known upstreams, each once, and none that speaks no dialect of another's."""
+    """One chain: known upstreams, each once."""
     where = f"chains.{pattern}"
     if not isinstance(names, list) or not names:
         raise ConfigError(f"{where}: got {names!r}, a list of upstreams was due")
@@ -304,8 +325,4 @@ def chain(pattern: str, names: Any, upstreams: Mapping[str, Upstream]) -> tuple[
             raise ConfigError(f"{where}: unknown upstream {name!r}; known are {', '.join(upstreams)}")
     if len(set(names)) < len(names):
         raise ConfigError(f"{where}: an upstream is listed twice")
-    spoken = Counter(dialect for name in names for dialect in upstreams[name].dialects)
-    words = [name for name in names if set(upstreams[name].dialects) & set(LLM_DIALECTS)]
-    if len(words) > 1 and any(all(spoken[dialect] == 1 for dialect in upstreams[name].dialects) for name in words):
-        raise ConfigError(f"{where}: the upstreams speak different dialects")
     return tuple(names)

@@ -84,7 +84,7 @@ class StreamAnswer:
         self.error: GatewayError | None = None
         self.reader: StreamReader | None = None
         self.committed = False  # content has gone out: no other upstream may take over
-        self.terminal = call.wire.terminal
+        self.terminal = b""
         self._held: list[bytes] = []  # frames of a beginning without content
         self._written_at = call.exchange.started
         self._writing = False
@@ -138,7 +138,7 @@ class StreamAnswer:
 
     def last_words(self, bill: Bill) -> bytes:
         """What ends a stream that succeeded."""
-        return self.call.wire.closing(self.reader, self.terminal, bill)
+        return self.call.speech.closing(self.reader, self.terminal, bill)
 
     async def attempt(self, step: Step) -> Failure | Progress:
         """One attempt; WHOLE when its answer went out but for the last event."""
@@ -147,7 +147,8 @@ class StreamAnswer:
         if isinstance(reply, Failure):
             return reply
         self._held.clear()
-        self.reader = self.call.wire.reader(self.call.fields)
+        self.reader = self.call.speech.reader()
+        self.terminal = self.call.speech.terminal
         self.call.told = self.reader.told
         try:
             return await self.follow(reply, self.reader, started + self.config.first_byte_timeout_s)
@@ -224,10 +225,10 @@ class StreamAnswer:
     async def convert(self, reply: Reply, reader: StreamReader, head: bytes) -> Failure | Progress:
         """An upstream that answered with JSON where a stream was asked for."""
         rest = await self.meanwhile(read_all(reply, self.config.idle_timeout_s, BODY_BYTES_MAX))
-        whole = self.call.wire.read_whole(head + rest)
-        if isinstance(whole, Failure):
-            return whole
-        verdict = await self.relay(Parser().feed(self.call.wire.disassemble(whole)), reader)
+        stream = self.call.speech.as_stream(head + rest)
+        if isinstance(stream, Failure):
+            return stream
+        verdict = await self.relay(Parser().feed(stream), reader)
         if verdict is Progress.GOING:
             return Progress.WHOLE if reader.complete else problems.broken("the upstream's answer is empty")
         return verdict

@@ -100,12 +100,15 @@ def fleet(folder: Path, *, seed: int = 0, name: str = "fleet") -> Iterator[Serve
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, fleet_url: str, *, name: str = "gateway") -> Iterator[Server]:
-    """The reference gateway in front of a fleet, its ledger in a temporary folder and its log in `folder`."""
+def gateway(folder: Path, fleet_url: str, *words: str, name: str = "gateway") -> Iterator[Server]:
+    """The reference gateway in front of a fleet, its ledger in a temporary folder and its log in `folder`.
+
+    `words` are further ones of its command line.
+    """
     with tempfile.TemporaryDirectory(prefix="windtunnel-load-") as ledger:
         command = ["-m", "gateway", "--port", "0", "--json", "--fleet", fleet_url]
         command += ["--admin-token", secrets.token_hex(16), "--database", f"sqlite:///{Path(ledger) / 'gateway.db'}"]
-        command += ["--set", f"objects={Path(ledger) / 'objects'}"]
+        command += ["--set", f"objects={Path(ledger) / 'objects'}", *words]
         with server(name, command, folder) as started:
             yield started
 

@@ -151,7 +151,7 @@ def cached_replay_indistinguishable() -> None:
 
     @around(relay.WholeAnswer, "run")
     async def run(old: Any, self: relay.WholeAnswer) -> Any:
-        body = self.call.body
+        body = self.call.raw
         if body in kept:
             self.body, ending = kept[body]
             return ending

@@ -149,7 +149,7 @@ def log_batch_dropped_on_write_error() -> None:
     @around(llm, "usage_row")
     def usage_row(old: Any, key: Any, call: Any, *rest: Any) -> UsageRow:
         row: UsageRow = old(key, call, *rest)
-        if b"\\u0000" in call.body:
+        if b"\\u0000" in call.raw:
             bad.add(row.request_id)
         return row
 

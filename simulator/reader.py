@@ -63,7 +63,7 @@ class Reader:
             directives, asked = asked_of(ask, body, seen)
         except ValueError as error:
             directives, asked = NONE, ()
-            problem = Problem("invalid_request", f"Windtunnel directive: {error}")
+            problem = problem or Problem("invalid_request", f"Windtunnel directive: {error}")
         digest = draws.nonce(method, path, query, body)
         case = directives.case or self._case(provider, mount, operation, path, heard)
         counted = case if effect(dialect, operation) == AGAIN else directives.case

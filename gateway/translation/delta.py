@@ -23,7 +23,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A piece of the thoughts before the answer. Signatures and sealed thoughts are left out: no other vendor's count."""
+    """A piece of the thoughts before the answer. Signatures are left out: they count only where they were made."""
 
     text: str
 
@@ -63,7 +63,7 @@ Delta = Said | Thought | Refused | CallOpened | CallPiece | Stopped
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the caller's reply says of itself. Ids are made of `token`: chatcmpl-TOKEN, msg_TOKEN, resp_TOKEN, call_TOKEN_0…"""
+    """What the caller's reply says of itself. Ids are made of `token`: chatcmpl-TOKEN, msg_TOKEN, call_TOKEN_0…"""
 
     token: str  # letters and digits
     created_s: int
@@ -76,7 +76,7 @@ class Reading(Protocol):
     """Reads the events of one stream of an upstream's dialect. A new one for each attempt."""
 
     def deltas(self, event: dict[str, Any]) -> Iterable[Delta]:
-        """What an event tells; it is of the dialect, no error and no ping. Whatever is missing or odd in it is passed over."""
+        """What an event tells; it is of the dialect, no error and no ping. What is odd in it is passed over."""
 
     def end(self) -> Iterable[Delta]:
         """What is left to tell when the stream is whole: Stopped, if it was not told."""

@@ -18,7 +18,7 @@ from gateway.chain import Failure
 from gateway.splice import Span
 from gateway.sse import Event
 from gateway.upstreams.problems import broken, told_failure
-from gateway.upstreams.reading import Part, Told, Whole, count, decode, utf8
+from gateway.upstreams.reading import Part, Told, Whole, count, decode, json_bytes, utf8
 
 PATH: Final = "/v1/messages"
 COUNT_PATH: Final = "/v1/messages/count_tokens"
@@ -182,7 +182,7 @@ def read_usage(usage: Any, told: Told, final: bool) -> None:
 def block_bytes(block: dict[str, Any]) -> int:
     """UTF-8 bytes of a content block's text, thinking or tool arguments (as compact JSON)."""
     if block.get("type") in ("tool_use", "server_tool_use"):
-        return len(orjson.dumps(block.get("input"))) if block.get("input") else 0
+        return json_bytes(block["input"]) if block.get("input") else 0
     return sum(utf8(block[name]) for name in ("text", "thinking") if isinstance(block.get(name), str))
 
 

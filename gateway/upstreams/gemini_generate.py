@@ -14,7 +14,7 @@ import orjson
 from gateway.chain import Failure
 from gateway.sse import Event
 from gateway.upstreams.problems import broken, told_failure
-from gateway.upstreams.reading import Part, Told, Whole, count, decode, utf8
+from gateway.upstreams.reading import Part, Told, Whole, count, decode, json_bytes, utf8
 
 VERSION: Final = "/v1beta"
 FIRST_INDEX: Final = 0  # of a candidate that does not tell its index: older models leave it out
@@ -146,7 +146,7 @@ def part_bytes(part: Mapping[str, Any]) -> int:
             size += utf8(inner[name])
     call = part.get("functionCall")
     if isinstance(call, dict):
-        size += len(orjson.dumps(call["args"])) if call.get("args") else 0
+        size += json_bytes(call["args"]) if call.get("args") else 0
         for piece in call.get("partialArgs") or ():
             value = piece.get("stringValue") if isinstance(piece, dict) else None
             size += utf8(value) if isinstance(value, str) else 0

@@ -80,16 +80,20 @@ def merge_call(calls: list[dict[str, Any]], delta: dict[str, Any]) -> None:
         known = next((n for n, call in enumerate(calls) if call.get("id") == delta.get("id")), None)
         index = len(calls) - 1 if known is None and not delta.get("id") else known
     if index is None or index >= len(calls) or index < 0:
-        calls.append({"id": None, "type": "function", "function": {"name": "", "arguments": ""}})
+        empty = (
+            {"custom": {"name": "", "input": ""}} if "custom" in delta else {"function": {"name": "", "arguments": ""}}
+        )
+        calls.append({"id": None, "type": next(iter(empty)), **empty})
         index = len(calls) - 1
     call = calls[index]
     for name in ("id", "type"):
         if delta.get(name):
             call[name] = delta[name]
-    function = delta.get("function") or {}
-    if function.get("name"):
-        call["function"]["name"] = function["name"]
-    call["function"]["arguments"] += function.get("arguments") or ""
+    for kind, text in (("function", "arguments"), ("custom", "input")):
+        if kind in call:
+            told = delta.get(kind) or {}
+            call[kind]["name"] = told.get("name") or call[kind]["name"]
+            call[kind][text] += told.get(text) or ""
 
 
 def merge_lists(into: dict[str, Any], part: dict[str, Any]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
 from gateway.chain import Failure
 from gateway.sse import Event
+
+NESTED_MAX: Final = 250  # levels that are surely written again
 
 
 class Part(IntEnum):
@@ -40,9 +42,17 @@ class Told:
 class StreamReader(Protocol):
     """Follows one stream of a dialect."""
 
-    told: Told
-    failure: Failure | None  # after ERROR or BROKEN
-    text_bytes: int  # UTF-8 bytes of text, thinking and tool arguments in the event read last
+    @property
+    def told(self) -> Told:
+        """The usage as far as it was told."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """What went wrong, after ERROR or BROKEN."""
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of text, thinking and tool arguments in the event read last."""
 
     def read(self, event: Event) -> Part:
         """Takes one event in and says what it is."""
@@ -68,7 +78,8 @@ class Whole:
 def decode(data: bytes) -> tuple[dict[str, Any] | None, bytes]:
     """The JSON object of an event (None for anything else), and its data as it may be passed on.
 
-    Half a character inside the JSON, which some upstreams cut at a token, becomes U+FFFD.
+    Half a character inside the JSON, which some upstreams cut at a token, becomes U+FFFD. What is nested so deep that
+    it could be read, but never be written again, is no JSON object.
     """
     try:
         value = orjson.loads(data)
@@ -81,7 +92,26 @@ def decode(data: bytes) -> tuple[dict[str, Any] | None, bytes]:
             value = orjson.loads(data)
         except ValueError:
             return None, data
-    return (value if isinstance(value, dict) else None), data
+    return (value if isinstance(value, dict) and writable(value, data) else None), data
+
+
+def writable(value: Any, data: bytes) -> bool:
+    """Whether a decoded value can be encoded again: the encoder takes fewer levels than the decoder."""
+    if data.count(b"{") + data.count(b"[") <= NESTED_MAX:
+        return True
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+def json_bytes(value: Any) -> int:
+    """Bytes of a decoded value as compact JSON; of one that is nested too deep, none."""
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        return 0
 
 
 def count(value: Any) -> int | None:

@@ -12,6 +12,8 @@ from gateway.upstreams.reading import Told, Whole, count
 class Counting:
     """Comes before the wire that is counted, where the upstream tells `input_tokens`."""
 
+    translatable = False
+
     def read_whole(self, body: bytes) -> Whole | Failure:
         """The number as it came, or what is wrong with it."""
         try:

@@ -6,7 +6,7 @@ A wire is made for each call, because model, method and framing stand in the URL
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -17,12 +17,16 @@ from gateway.chain import Failure
 from gateway.errors import InvalidRequest, shown
 from gateway.exchange import JSON
 from gateway.pricing import Usage
+from gateway.translation.delta import Head, Writing
 from gateway.upstreams import gemini_generate
 from gateway.upstreams.gemini_generate import GenerateReader
 from gateway.upstreams.problems import broken
 from gateway.upstreams.reading import StreamReader, Whole
 from gateway.wires.gemini_errors import mid_answer
 from gateway.wires.wire import Wanted, Wire
+
+if TYPE_CHECKING:
+    from gateway.translation.gemini.answer import Writing as GeminiWriting
 
 ANSWERS_MAX: Final = 8  # Google's own limit
 OURS: Final = frozenset({"model", "stream"})  # of a body on the documented path; the upstream has both in the URL
@@ -45,7 +49,7 @@ class GenerateWire(Wire):
         self.model = model
         self.stream = stream
         self.framing: Events = Array() if array else Events()
-        self.following: GenerateReader | None = None
+        self.following: GenerateReader | GeminiWriting | None = None  # what the client has seen
         if array:
             self.stream_type = JSON
 
@@ -79,6 +83,13 @@ class GenerateWire(Wire):
         self.following = GenerateReader(self.framing.chunk)
         return self.following
 
+    def writing(self, head: Head) -> Writing:
+        from gateway.translation.gemini.answer import Writing as GeminiWriting
+
+        self.framing.start()
+        self.following = writing = GeminiWriting(head, self.framing.chunk, self.framing.END)
+        return writing
+
     def with_usage(self, body: bytes, usage: Usage) -> bytes:
         return splice.set_member(body, "usageMetadata", orjson.dumps(usage_metadata(usage)))
 
@@ -107,6 +118,8 @@ class GenerateWire(Wire):
 
 class CountWire(GenerateWire):
     """Token counting: the same body in, a number out. Free, and counted against no limit."""
+
+    translatable = False
 
     def __init__(self, model: str) -> None:
         super().__init__(model, stream=False)

@@ -19,6 +19,7 @@ from gateway.edge import Clock
 from gateway.errors import InvalidRequest, shown
 from gateway.kept_responses import KEEP_S, Kept, KeptResponses
 from gateway.pricing import Usage
+from gateway.translation.delta import Head, Writing
 from gateway.upstreams import openai_chat, openai_responses
 from gateway.upstreams.openai_responses import ResponsesReader
 from gateway.upstreams.reading import StreamReader, Told, Whole
@@ -26,6 +27,7 @@ from gateway.wires.counting import Counting
 from gateway.wires.wire import Wanted, Wire
 
 if TYPE_CHECKING:
+    from gateway.translation.responses.answer import Writing as ResponsesWriting
     from gateway.workers.responses import Found, SharedResponses
 
 SELF_CONTAINED: Final = (None, "message", "function_call", "custom_tool_call")  # items whose id is looked up nowhere
@@ -48,7 +50,9 @@ class ResponsesWire(Wire):
         self.shared = shared  # where many workers keep them
         self.user_id = user_id
         self.clock = clock
-        self.follower: ResponsesReader | None = None  # of the present attempt
+        self.follower: ResponsesReader | ResponsesWriting | None = (
+            None  # of the present attempt: what the client has seen
+        )
         self.answer: Mapping[str, Any] = {}  # the whole response, where it did not come as a stream
         self.fields: Mapping[str, Any] = {}
         self.prior_tokens = 0
@@ -102,8 +106,14 @@ class ResponsesWire(Wire):
         return openai_chat.headers(key, caller)
 
     def reader(self, _fields: Mapping[str, Any]) -> StreamReader:
-        self.follower = ResponsesReader()
-        return self.follower
+        self.follower = reader = ResponsesReader()
+        return reader
+
+    def writing(self, head: Head) -> Writing:
+        from gateway.translation.responses.answer import Writing as ResponsesWriting
+
+        self.follower = writing = ResponsesWriting(head)
+        return writing
 
     def with_usage(self, body: bytes, usage: Usage) -> bytes:
         return splice.set_member(body, "usage", orjson.dumps(usage_counts(usage)))
@@ -138,7 +148,7 @@ class ResponsesWire(Wire):
     def won(self, upstream: str) -> None:
         """Notes the response for later requests, unless it was not to be stored."""
         follower = self.follower
-        response = follower.answer if follower is not None else self.answer
+        response = follower.answer if isinstance(follower, ResponsesReader) else self.answer
         response_id = response.get("id")
         if not isinstance(response_id, str) or self.fields.get("store") is False or response.get("store") is False:
             return

@@ -1,6 +1,7 @@
 """What differs between the wires that calls come in on. One subclass per endpoint; everything else is shared.
 
-Here the client's wire and the upstream's dialect are the same format, so payloads pass through byte for byte.
+Where the client's wire and the upstream's dialect are the same format, payloads pass through byte for byte; else they
+are translated (`gateway.translated`), by the wires of both.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.billing import Bill
 from gateway.chain import Failure
 from gateway.exchange import EVENT_STREAM
 from gateway.pricing import Usage
+from gateway.translation.delta import Head, Writing
 from gateway.upstreams.reading import StreamReader, Whole
 
 
@@ -45,6 +47,7 @@ class Wire(ABC):
 
     stream_type: bytes = EVENT_STREAM  # content type of a stream
     cuts_after_error: ClassVar[bool] = False  # clients of this wire take an error event for a normal end
+    translatable: ClassVar[bool] = True  # whether an upstream of another dialect may answer
 
     def chosen(self, _fields: Mapping[str, Any]) -> Wire:
         """The wire that this body speaks, where an endpoint has several."""
@@ -77,6 +80,12 @@ class Wire(ABC):
     @abstractmethod
     def reader(self, fields: Mapping[str, Any]) -> StreamReader:
         """A new reader of one stream; `fields` is the request, for what the upstream does not count."""
+
+    def writing(self, head: Head) -> Writing:
+        """A new writer of one stream of this wire, told by an upstream of another dialect."""
+        from gateway.translation.dialects import DIALECTS
+
+        return DIALECTS[self.dialect].writing(head)
 
     @abstractmethod
     def with_usage(self, body: bytes, usage: Usage) -> bytes:

@@ -37,9 +37,9 @@ def test_chains_take_the_first_pattern_that_fits() -> None:
     loaded = config.load()
     for model, names in {
         "gpt-5.5": ["openai", "openai-eu"],
-        "claude-opus-4-6": ["anthropic", "anthropic-eu"],
+        "claude-opus-4-6": ["anthropic", "anthropic-eu", "openrouter"],
         "gemini-3.1-pro": ["gemini", "gemini-eu", "aggregator", "aggregator-eu"],
-        "glm-5": ["aggregator", "aggregator-eu"],
+        "glm-5": ["aggregator", "aggregator-eu", "glm"],
     }.items():
         assert [upstream.name for upstream in loaded.chain(model)] == names
 
@@ -92,7 +92,14 @@ WRONG: dict[str, tuple[Any, str]] = {
     "chain": ({"chains": {"*": "openai"}}, "chains.*: got 'openai', a list of upstreams was due"),
     "unknown upstream": ({"chains": {"*": ["nobody"]}}, "chains.*: unknown upstream 'nobody'"),
     "twice": ({"chains": {"*": ["openai", "openai"]}}, "listed twice"),
-    "two dialects": ({"chains": {"*": ["openai", "anthropic"]}}, "different dialects"),
+    "prefix": (
+        {"upstreams": {"a": {"dialect": "kling", "base_url": "http://x", "prefixes": {"kling": "api"}}}},
+        "upstreams.a.prefixes.kling: got 'api', a path that begins",
+    ),
+    "prefix of another dialect": (
+        {"upstreams": {"a": {"dialect": "kling", "base_url": "http://x", "prefixes": {"fal": "/api"}}}},
+        "upstreams.a.prefixes: got 'fal', one of the upstream's dialects (kling) was due",
+    ),
 }  # fmt: skip
 
 

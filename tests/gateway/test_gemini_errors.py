@@ -136,8 +136,10 @@ def test_failover_and_what_is_told_when_all_have_failed() -> None:
         assert (await ask(lab)).status == 200
         assert lab.upstreams == ["gemini", "gemini", "gemini-eu", "gemini-eu"]
         assert await lab.spent_uc() == GEMINI_UC
-        lab = await open_lab(by_upstream({"gemini": [sick], "gemini-eu": [sick]}))
+        everybody = ("gemini", "gemini-eu", "aggregator", "aggregator-eu")
+        lab = await open_lab(by_upstream(dict.fromkeys(everybody, [sick])))
         error = (await ask(lab)).json["error"]
+        assert lab.upstreams == [name for name in everybody for _ in range(2)]
         assert (error["code"], error["status"]) == (502, "UNAVAILABLE")
         assert error["message"] == f"All upstreams failed for {MODEL}: The model is overloaded. See [redacted]"
         assert await lab.spent_uc() == 0

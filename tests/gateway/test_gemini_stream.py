@@ -164,6 +164,10 @@ DEATHS: dict[str, tuple[Any, str]] = {
         "overloaded at [redacted]",
     ),
     "rubbish": (b"data: {nonsense\r\n\r\n", "the upstream sent a stream event that is not a JSON object"),
+    "abyss": (
+        b'data: {"candidates":%b0%b}\r\n\r\n' % (b"[" * 300, b"]" * 300),
+        "the upstream sent a stream event that is not a JSON object",
+    ),
 }
 
 

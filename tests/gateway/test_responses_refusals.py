@@ -11,25 +11,11 @@ from schemas.catalogue import Model
 from tests.gateway.lab import CREDIT, error, open_lab, run
 from tests.gateway.responses_lab import RESPONSES, respond
 
-NOT_YET = [m for m in catalogue.MODELS.values() if "responses" in m.endpoints and m.vendor != "OpenAI"]
 ELSEWHERE = [m for m in catalogue.MODELS.values() if "responses" not in m.endpoints]
 
 
 def name_of(model: Model) -> str:
     return model.id
-
-
-@pytest.mark.parametrize("model", NOT_YET, ids=name_of)
-def test_a_model_whose_upstreams_speak_only_chat_is_told_so(model: Model) -> None:
-    async def scene() -> None:
-        lab = await open_lab([])
-        answer = await respond(lab, model=model.id)
-        assert answer.status == 400
-        said = f"None of {model.id}'s upstreams serves it on /v1/responses; use /v1/chat/completions instead."
-        assert answer.error == ("invalid_request_error", said)
-        assert await lab.spent_uc() == 0
-
-    run(scene())
 
 
 @pytest.mark.parametrize("model", ELSEWHERE, ids=name_of)

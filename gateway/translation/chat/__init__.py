@@ -1,0 +1,1 @@
+"""Chat Completions: its requests as prompts and back, its streams as deltas and back."""

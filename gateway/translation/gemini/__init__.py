@@ -1,0 +1,1 @@
+"""Gemini's generateContent: its requests as prompts and back, its streams as deltas and back."""

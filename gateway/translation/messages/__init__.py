@@ -1,0 +1,1 @@
+"""Anthropic Messages: its requests as prompts and back, its streams as deltas and back."""

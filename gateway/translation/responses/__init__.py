@@ -1,0 +1,1 @@
+"""OpenAI Responses: its requests as prompts and back, its streams as deltas and back."""
