@@ -12,12 +12,13 @@ from typing import Any
 from suites.edge import now_ms
 
 LONGEST = 1500  # characters of one detail
-_KEY = re.compile(r"\b(ck_|sk-)[A-Za-z0-9_-]{4,}")
+_KEY = re.compile(r"\b(ck_|sk-|inv_(?=[A-Za-z0-9]{40}))[A-Za-z0-9_-]{4,}")
+_COOKIE = re.compile(r"(?i)(\bcookie: [^=;\s]+=)[^;\s'\"]{8,}")
 
 
 def mask(text: str) -> str:
-    """The text with every key cut to its prefix."""
-    return _KEY.sub(r"\1…", text)
+    """The text with every key cut to its prefix, and the value of a cookie."""
+    return _COOKIE.sub(r"\1…", _KEY.sub(r"\1…", text))
 
 
 def short(text: str, longest: int = LONGEST) -> str:

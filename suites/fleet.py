@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -107,6 +108,12 @@ class Fleet:
         providers = await _call(session, "GET", f"{url}/providers")
         return cls(session, url, providers.get("providers", providers))
 
+    @property
+    def site(self) -> str:
+        """Scheme, host and port."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
     async def journal(self, case: str, wait_ms: int = 3000) -> list[Entry]:
         """The requests of a case, in order, once none is pending or after `wait_ms`. `case` may end in `*`."""
         query = {"case": case, "wait_ms": str(wait_ms)}
@@ -118,9 +125,41 @@ class Fleet:
         reply = await _call(self.session, "POST", f"{self.url}/faults", json={"rules": list(rules), "ttl_s": ttl_s})
         return list(reply["ids"])
 
+    async def mails(self, case: str, count: int = 0, wait_ms: int = 0) -> list[Mapping[str, Any]]:
+        """The mails to addresses with this tag, in order, once there are `count` or after `wait_ms`."""
+        query = {"case": case, "count": str(count), "wait_ms": str(wait_ms)} if count else {"case": case}
+        page = await _call(self.session, "GET", f"{self.url}/mails", params=query)
+        return list(page["mails"])
+
     async def remove_fault(self, identity: str) -> None:
         """Take a rule back."""
         await _call(self.session, "DELETE", f"{self.url}/faults/{identity}")
+
+    async def jobs(self, case: str) -> list[Mapping[str, Any]]:
+        """The jobs of a case as they truly stand."""
+        page = await _call(self.session, "GET", f"{self.url}/jobs", params={"case": case})
+        return list(page["jobs"])
+
+    async def received(self, case: str, count: int, wait_ms: int) -> list[Mapping[str, Any]]:
+        """What the webhook receiver of a case got, once that are `count` calls or after `wait_ms`."""
+        query = {"case": case, "count": str(count), "wait_ms": str(wait_ms)}
+        page = await _call(self.session, "GET", f"{self.url}/received", params=query)
+        return list(page["received"])
+
+    async def hurt_receiver(self, case: str, **fault: Any) -> None:
+        """A fault of the webhook receiver of a case, for as many `times` as it says."""
+        body = {"faults": [{**fault, "case": case}]}
+        await _call(self.session, "POST", f"{self.url}/neighbours/hooks/faults", json=body)
+
+    async def hurt(self, neighbour: str, case: str, kind: str, **options: Any) -> None:
+        """A fault of another neighbour (`oidc`, `saml`), for one case alone."""
+        body = {"faults": [{"kind": kind, "case": case, **options}]}
+        await _call(self.session, "POST", f"{self.url}/neighbours/{neighbour}/faults", json=body)
+
+    async def sign_ons(self, case: str) -> list[Mapping[str, Any]]:
+        """The steps of a case's sign-ons at the fleet's identity providers, in order."""
+        page = await _call(self.session, "GET", f"{self.url}/sign-ons", params={"case": case})
+        return list(page["steps"])
 
     async def native(self, entry: Entry) -> bytes:
         """What the provider answers to the very request of `entry`, without the gateway in between."""

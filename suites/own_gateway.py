@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from suites.outcomes import HarnessError
 from suites.processes import Server, StartError
 from suites.provisioning import Admin
 from suites.rig import Rig
+from suites.stores import new_name
 from suites.target import Provisioning, Target
 
 
@@ -24,13 +27,16 @@ class OwnGateway:
     def __init__(self, case: Case, folder: Path) -> None:
         self._shared = case
         self._folder = folder
+        self._name = new_name()
         self._starts = 0
         self.server: Server | None = None
         self.case = case
 
     async def start(self) -> Case:
         """Start it on its folder (again); the case to use from now on, whose user is still the same."""
-        argv = [word.replace("{folder}", str(self._folder)) for word in self._shared.target.start_command]
+        argv = self._words(self._shared.target.start_command)
+        if not self._starts:
+            await self._run(self._shared.target.prepare_command)
         self._starts += 1
         log = self._folder / f"start-{self._starts}.log"
         try:
@@ -44,9 +50,29 @@ class OwnGateway:
         return self.case
 
     async def kill(self) -> None:
-        """End it as a crash does."""
+        """End it, with every process it started, as the crash of a machine does."""
         if self.server is not None:
             await asyncio.to_thread(self.server.kill)
+
+    async def close(self) -> None:
+        """Kill it if it still runs, and clean up after it."""
+        await self.kill()
+        if self._starts:
+            await self._run(self._shared.target.clean_up_command)
+
+    def _words(self, command: Sequence[str]) -> list[str]:
+        places = {"{folder}": str(self._folder), "{name}": self._name}
+        return [re.sub(r"\{(?:folder|name)\}", lambda place: places[place[0]], word) for word in command]
+
+    async def _run(self, command: Sequence[str]) -> None:
+        if not command:
+            return
+        words = self._words(command)
+        done = await asyncio.to_thread(
+            subprocess.run, words, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise HarnessError(f"{' '.join(words[:4])}: ended with {done.returncode}: {done.stderr[-300:]!r}")
 
     def stop(self) -> None:
         """Ask it to end (SIGTERM)."""
@@ -70,15 +96,18 @@ def _rig(shared: Rig, base_url: str, admin_url: str, token: str) -> Rig:
         provisioning=Provisioning(admin_url.rstrip("/"), token, test_clock=True),
     )
     assert target.provisioning is not None, "set just above"
-    return replace(shared, target=target, admin=Admin(shared.session, target.provisioning))
+    return replace(shared, target=target, admin=Admin(shared.session, target.provisioning), common={})
 
 
 @asynccontextmanager
 async def own_gateway(case: Case) -> AsyncIterator[OwnGateway]:
     """A gateway of the check's own, not yet started; killed at the end if it still runs."""
-    with tempfile.TemporaryDirectory(prefix="windtunnel-own-", ignore_cleanup_errors=True) as folder:
-        own = OwnGateway(case, Path(folder))
-        try:
-            yield own
-        finally:
-            await own.kill()
+    at_once = case.target.own_at_once
+    turn = nullcontext() if at_once is None else case.rig.common.setdefault("own gateways", asyncio.Semaphore(at_once))
+    async with turn:
+        with tempfile.TemporaryDirectory(prefix="windtunnel-own-", ignore_cleanup_errors=True) as folder:
+            own = OwnGateway(case, Path(folder))
+            try:
+                yield own
+            finally:
+                await own.close()

@@ -89,9 +89,9 @@ class Server:
             return None
 
     def kill(self) -> None:
-        """End it at once, as a crash."""
+        """End it, and what it started, at once: as the crash of a machine."""
         if self.is_running():
-            self._process.kill()
+            os.killpg(self.pid, signal.SIGKILL)  # the session it was started in is its own
         self._process.wait()
 
     def stop(self) -> int:

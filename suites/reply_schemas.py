@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,67 @@ REQUIREMENTS: Final[Mapping[str, str]] = {  # kind -> requirement
     "models": "SCH-006",
     "usage_log": "SCH-007",
     "token_count": "SCH-008",
+    "gpu_models": "SCH-009",
+    "gpu_submission": "SCH-010",
+    "gpu_job": "SCH-011",
+    "gpu_jobs": "SCH-012",
+    "deployment": "SCH-013",
+    "deployments": "SCH-014",
+    "api_key": "SCH-015",
+    "api_keys": "SCH-016",
+    "organisation": "SCH-017",
+    "members": "SCH-018",
+    "audit_log": "SCH-019",
+    "session": "SCH-020",
+    "statement": "SCH-021",
+    "credits": "SCH-022",
+    "stored_file": "SCH-023",
+    "stored_files": "SCH-024",
+    "deleted_file": "SCH-025",
+    "identity_provider": "SCH-026",
+    "way_to_sign_in": "SCH-027",
 }
+GPU_REPLIES: Final[Sequence[tuple[str, str, int, str]]] = (  # method, end of the path, status, kind
+    ("GET", r"/gpu", 200, "gpu_models"),
+    ("GET", r"/gpu/jobs", 200, "gpu_jobs"),
+    ("GET", r"/gpu/jobs/[^/]+", 200, "gpu_job"),
+    ("POST", r"/gpu/jobs/[^/]+/cancel", 200, "gpu_job"),
+    ("POST", r"/gpu/(run/)?[^/]+", 200, "gpu_job"),
+    ("POST", r"/gpu/(run/)?[^/]+", 202, "gpu_submission"),
+    ("GET", r"/deployments", 200, "deployments"),
+    ("POST", r"/deployments", 201, "deployment"),
+    ("GET", r"/deployments/[^/]+", 200, "deployment"),
+    ("PATCH", r"/deployments/[^/]+", 200, "deployment"),
+)
+KEPT_REPLIES: Final[Sequence[tuple[str, str, int, str]]] = (  # the same, of files and of single sign-on
+    ("POST", r"/v1/storage", 201, "stored_file"),
+    ("GET", r"/v1/storage", 200, "stored_files"),
+    ("GET", r"/v1/storage/[^/]+", 200, "stored_file"),
+    ("DELETE", r"/v1/storage/[^/]+", 200, "deleted_file"),
+    ("POST", r"/api/orgs/[^/]+/sso", 201, "identity_provider"),
+    ("GET", r"/api/orgs/[^/]+/sso/[^/]+", 200, "identity_provider"),
+    ("PATCH", r"/api/orgs/[^/]+/sso/[^/]+", 200, "identity_provider"),
+    ("POST", r"/api/auth/sso/start", 200, "way_to_sign_in"),
+)
+ACCOUNT_REPLIES: Final[Sequence[tuple[str, str, int, str]]] = (  # the same, of what people do at the dashboard
+    ("POST", r"/api/api-keys", 201, "api_key"),
+    ("GET", r"/api/api-keys", 200, "api_keys"),
+    ("GET", r"/api/api-keys/[^/]+", 200, "api_key"),
+    ("PATCH", r"/api/api-keys/[^/]+", 200, "api_key"),
+    ("POST", r"/api/api-keys/[^/]+/rotate", 200, "api_key"),
+    ("POST", r"/api/orgs", 201, "organisation"),
+    ("GET", r"/api/orgs/[^/]+", 200, "organisation"),
+    ("PATCH", r"/api/orgs/[^/]+", 200, "organisation"),
+    ("POST", r"/api/orgs/invitations/accept", 200, "organisation"),
+    ("GET", r"/api/orgs/[^/]+/members", 200, "members"),
+    ("GET", r"/api/orgs/[^/]+/audit-log", 200, "audit_log"),
+    ("GET", r"/api/orgs/[^/]+/usage", 200, "usage_log"),
+    ("POST", r"/api/auth/sign-up", 201, "session"),
+    ("POST", r"/api/auth/(sign-in|password)", 200, "session"),
+    ("GET", r"/api/auth/session", 200, "session"),
+    ("GET", r"/api(/orgs/[^/]+)?/statement", 200, "statement"),
+    ("GET", r"/api/credits", 200, "credits"),
+)
 MOST = 5  # problems told of one reply
 
 
@@ -79,6 +140,12 @@ def kind_of(reply: Reply) -> str | None:
         return None
     if reply.status >= 400:
         return "error"
+    for method, ending, status, kind in GPU_REPLIES:
+        if (reply.sent.method, reply.status) == (method, status) and re.search(f"/v1{ending}$", path):
+            return kind
+    for method, ending, status, kind in (*KEPT_REPLIES, *ACCOUNT_REPLIES):
+        if (reply.sent.method, reply.status) == (method, status) and re.search(f"{ending}$", path):
+            return kind
     if reply.status != 200:
         return None
     endings = (("/count_tokens", "token_count"), ("/models", "models"), ("/api-usage", "usage_log"))

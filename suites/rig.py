@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -26,12 +27,14 @@ class Rig:
     admin: Admin | None = None
     run: str = field(default_factory=lambda: token(6))  # begins every case token of this run
     started_at: str = field(default_factory=lambda: utc_now().isoformat())
+    common: dict[str, Any] = field(default_factory=dict)  # what checks make once and share, by who made it
 
 
-def new_session() -> aiohttp.ClientSession:
-    """A client without limits, proxies, cookies, compression or redirects of its own."""
+def new_session(address: str = "") -> aiohttp.ClientSession:
+    """A client without limits, proxies, cookies, compression or redirects of its own; bound to an address if told."""
+    source = (address, 0) if address else None
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, local_addr=source),
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

@@ -30,6 +30,7 @@ from suites.plugin import Checks, requirements_of
 from suites.processes import StartError
 from suites.progress import Progress
 from suites.reply_schemas import REQUIREMENTS as SCHEMA_REQUIREMENTS
+from suites.stores import Stores
 from suites.target import Target, TargetError, profiles, read_target, target_of_url
 from suites.waivers import Waiver, WaiverError, WaiverVerdict, applying, read_waivers, review
 
@@ -47,6 +48,7 @@ class Options:
     key: str | None = None
     gateway: Sequence[str] = GATEWAY_COMMAND  # started with a fleet when neither target_file nor url is given
     name: str = "reference gateway"  # of that gateway, in the report
+    stores: Stores | None = None  # where its data are, and how many workers it has; default: one process on SQLite
     profile: str | None = None  # default: the target's own
     only: Sequence[str] = ()  # requirement ids, areas, check ids, globs
     waivers: Path | None = None
@@ -165,7 +167,8 @@ def _target(options: Options, stack: ExitStack) -> Target:
         return replace(target, key=options.key) if options.key else target
     if options.url is not None:
         return target_of_url(options.url, options.key, options.profile)
-    return stack.enter_context(launch(options.gateway, name=options.name, seed=options.seed)).target
+    bench = launch(options.gateway, name=options.name, seed=options.seed, stores=options.stores)
+    return stack.enter_context(bench).target
 
 
 def _reach(target: Target) -> None:

@@ -82,6 +82,9 @@ class Target:
     retries: int = 1
     breaker: Breaker | None = None
     start_command: tuple[str, ...] = ()
+    prepare_command: tuple[str, ...] = ()  # before its first start
+    clean_up_command: tuple[str, ...] = ()  # after its end
+    own_at_once: int | None = None  # gateways started by these commands that may run at the same time
 
     @property
     def root_url(self) -> str:
@@ -175,6 +178,9 @@ def build_target(data: Any, where: str) -> Target:
         retries=data.get("retries", 1),
         breaker=Breaker(**data["breaker"]) if "breaker" in data else None,
         start_command=tuple(data.get("commands", {}).get("start", ())),
+        prepare_command=tuple(data.get("commands", {}).get("prepare", ())),
+        clean_up_command=tuple(data.get("commands", {}).get("clean_up", ())),
+        own_at_once=data.get("commands", {}).get("at_once"),
     )
 
 

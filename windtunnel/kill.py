@@ -25,7 +25,7 @@ import yaml
 from reports.kill_matrix import BASELINE, KillMatrix, MutantResult
 from schemas.requirements import load
 from suites.conductor import Check, Conductor, Finished, OutOfTime
-from suites.launch import FLEET_COMMAND, GATEWAY_COMMAND, GATEWAY_CONFIG, describe, gateway_argv
+from suites.launch import FLEET_COMMAND, GATEWAY_COMMAND, GATEWAY_CONFIG, describe, gateway_argv, mail_config
 from suites.outcomes import Outcome
 from suites.processes import Server, StartError
 from suites.reply_schemas import REQUIREMENTS as SCHEMA_REQUIREMENTS
@@ -48,6 +48,25 @@ SEEN_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "models": ("MOD-001",),
     "usage_log": ("OBS-001",),
     "token_count": ("MSG-018",),
+    "gpu_models": ("GPU-001",),
+    "gpu_submission": ("GPU-003",),
+    "gpu_job": ("GPU-002", "GPU-003"),
+    "gpu_jobs": ("GPU-018",),
+    "deployment": ("GPU-019",),
+    "deployments": ("GPU-019",),
+    "api_key": ("ACC-009",),
+    "api_keys": ("ACC-001",),
+    "organisation": ("ACC-021",),
+    "members": ("ACC-023",),
+    "audit_log": ("ACC-026",),
+    "session": ("ACC-014",),
+    "statement": ("BUD-012",),
+    "credits": ("BUD-014",),
+    "stored_file": ("STO-001",),
+    "stored_files": ("STO-002",),
+    "deleted_file": ("STO-004",),
+    "identity_provider": ("SSO-010", "SSO-023"),
+    "way_to_sign_in": ("SSO-019",),
 }
 
 
@@ -150,7 +169,7 @@ class Bench:
         self._nursery = nursery
         self._limit_s = limit_s
         self._config = folder / "gateway.yaml"
-        self._config.write_text(yaml.safe_dump(GATEWAY_CONFIG))
+        self._config.write_text(yaml.safe_dump(GATEWAY_CONFIG | mail_config(fleet.ready["fleet"], folder)))
         self._lock = threading.Lock()
         self._conductors: set[Conductor] = set()
         self._stopped = False

@@ -1,7 +1,8 @@
 """Who may sign on where: tenants, their accounts, and the applications known to them. All of it is data.
 
 `ann+ab12@acme.example` is Ann with the tag `ab12`: the same person to the eye, yet a user of her own, who belongs
-to the test case `ab12`. `acme~ab12` is the tenant of that case alike.
+to the test case `ab12`; so is `ann@ab12.acme.example`, in an e-mail domain that is the case's own. `acme~ab12` is the
+tenant of that case alike.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from simulator import draws
 FILE: Final = Path(__file__).with_name("accounts.yaml")
 URI: Final = re.compile(r"^[!\"$-~]{1,2000}$")  # no fragment, and nothing that could end a header
 TAG: Final = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+LABEL: Final = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")  # of a domain: a tag that is one in lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Tenant:
         return self.name if self.case is None else f"{self.name}~{self.case}"
 
     def account(self, login: str) -> Account | None:
-        """The account of a login, which may bear a tag."""
+        """The account of a login, which may bear a tag, in front of the `@` or as a domain below the account's."""
         local, at, domain = login.strip().lower().rpartition("@")
         plain, plus, _ = local.partition("+")
         tag = login.strip().partition("+")[2].rpartition("@")[0] if plus else None
@@ -91,6 +93,9 @@ class Tenant:
         for one in self.accounts:
             if one.login == f"{plain}{at}{domain}":
                 return one if tag is None else replace(one, login=f"{plain}+{tag}@{domain}", tag=tag)
+            below, dot, above = domain.partition(".")
+            if tag is None and one.login == f"{plain}{at}{above}" and LABEL.match(below):
+                return replace(one, login=f"{plain}{at}{below}{dot}{above}", tag=below)
         return None
 
 

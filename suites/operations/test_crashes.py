@@ -16,6 +16,7 @@ from suites.provisioning import Books, User
 from suites.requirement import MODES, over, requirement
 
 STREAMS = 40
+LIMIT_S = 300.0  # most of it spent waiting for its turn, where few gateways may run at once
 
 
 def audited(audit: dict[str, object]) -> None:
@@ -61,7 +62,7 @@ async def crashed(own: OwnGateway, case: Case) -> tuple[User, Books]:
     return user, before
 
 
-@requirement("CRS-001", slow=True)
+@requirement("CRS-001", slow=True, limit_s=LIMIT_S)
 async def test_drain(case: Case) -> None:
     """Six streams of three seconds, the signal in their middle."""
     async with own_gateway(case) as own:
@@ -87,7 +88,7 @@ async def test_drain(case: Case) -> None:
         audited(dict(await again.admin.audit()))
 
 
-@requirement("CRS-002", slow=True)
+@requirement("CRS-002", slow=True, limit_s=LIMIT_S)
 async def test_kill_in_mid_stream(case: Case) -> None:
     """Killed with forty streams open; the declared policy says who pays."""
     async with own_gateway(case) as own:
@@ -103,7 +104,7 @@ async def test_kill_in_mid_stream(case: Case) -> None:
         assert len(resolved) == len(set(resolved)), "a hold was resolved twice"
 
 
-@requirement("CRS-003", slow=True)
+@requirement("CRS-003", slow=True, limit_s=LIMIT_S)
 @over(stream=MODES)
 async def test_acknowledged_charges_survive(case: Case, stream: bool) -> None:
     """Killed in the very moment when the last reply is complete."""
@@ -127,7 +128,7 @@ async def test_acknowledged_charges_survive(case: Case, stream: bool) -> None:
         assert len(books.rows) == 30, f"30 complete replies, {len(books.rows)} log rows after the kill"
 
 
-@requirement("CRS-004", slow=True)
+@requirement("CRS-004", slow=True, limit_s=LIMIT_S)
 async def test_restart_forgets_nothing(case: Case) -> None:
     """An orderly restart."""
     async with own_gateway(case) as own:
@@ -150,7 +151,7 @@ async def test_restart_forgets_nothing(case: Case) -> None:
         expect_status(await again.chat(), 200)
 
 
-@requirement("CRS-005", slow=True)
+@requirement("CRS-005", slow=True, limit_s=LIMIT_S)
 async def test_recovery_happens_once(case: Case) -> None:
     """Killed with streams open, then restarted twice."""
     async with own_gateway(case) as own:
