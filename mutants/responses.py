@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway import admission, sse
+from gateway import admission, counts, sse
 from gateway.chain import Failure
 from gateway.errors import UnknownModel
 from gateway.kept_responses import KeptResponses
@@ -14,7 +14,6 @@ from gateway.sse import Event
 from gateway.upstreams import openai_responses
 from gateway.upstreams.openai_responses import ResponsesReader
 from gateway.upstreams.problems import broken
-from gateway.wires import responses
 from gateway.wires.responses import ResponsesWire
 from mutants._edits import without
 from mutants._patch import around, edit_request, replace
@@ -135,8 +134,8 @@ def responses_usage_details_missing() -> None:
     """A usage that the upstream did not tell is told without its details."""
     bare = without("input_tokens_details", "output_tokens_details")
 
-    @around(responses, "usage_counts")
-    def usage_counts(old: Any, usage: Any) -> dict[str, Any]:
+    @around(counts, "responses")
+    def responses_(old: Any, usage: Any) -> dict[str, Any]:
         return bare(old(usage))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway import splice, sse
+from gateway import counts, splice, sse
 from gateway.body import check_messages, check_object, flag, whole_number
 from gateway.chain import Failure
 from gateway.errors import body
@@ -60,7 +60,7 @@ class ChatWire(Wire):
         return openai_chat.ChatReader()
 
     def with_usage(self, body: bytes, usage: Usage) -> bytes:
-        return splice.set_member(body, "usage", orjson.dumps(usage_counts(usage)))
+        return splice.set_member(body, "usage", orjson.dumps(counts.chat(usage)))
 
     def read_whole(self, body: bytes) -> Whole | Failure:
         return openai_chat.read_whole(body)
@@ -81,21 +81,10 @@ class ChatWire(Wire):
         told = reader.told
         if reader.usage_chunk and told.input_tokens is not None and told.output_tokens is not None:
             return sse.frame(reader.usage_chunk)
-        return sse.frame(orjson.dumps({**reader.identity, "choices": [], "usage": usage_counts(usage)}))
+        return sse.frame(orjson.dumps({**reader.identity, "choices": [], "usage": counts.chat(usage)}))
 
     def error_frame(self, message: str) -> bytes:
         return sse.frame(orjson.dumps(body("api_error", message)))
-
-
-def usage_counts(usage: Usage) -> dict[str, Any]:
-    """Usage as this wire tells it; both details objects are there, for clients that look into them."""
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }
 
 
 WIRE: Final = ChatWire()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway import body, splice
+from gateway import body, counts, splice
 from gateway.billing import Bill
 from gateway.body import check_object, flag, json_type, whole_number
 from gateway.chain import Failure
@@ -91,7 +91,7 @@ class GenerateWire(Wire):
         return writing
 
     def with_usage(self, body: bytes, usage: Usage) -> bytes:
-        return splice.set_member(body, "usageMetadata", orjson.dumps(usage_metadata(usage)))
+        return splice.set_member(body, "usageMetadata", orjson.dumps(counts.gemini(usage)))
 
     def read_whole(self, body: bytes) -> Whole | Failure:
         return gemini_generate.read_whole(body)
@@ -221,12 +221,3 @@ def check_limits_once(raw: bytes) -> None:
             settings = raw[member.value.start : member.value.end]
             if settings[:1] == b"{" and (name := splice.duplicate_name(settings)) is not None:
                 raise InvalidRequest(f"`{member.name}` has {shown(name)!r} twice.")
-
-
-def usage_metadata(usage: Usage) -> dict[str, int]:
-    """Usage as this wire tells it: thoughts beside the candidates, left out where there were none."""
-    candidates = usage.output_tokens - usage.reasoning_tokens
-    told = {"promptTokenCount": usage.input_tokens, "candidatesTokenCount": candidates}
-    if usage.reasoning_tokens:
-        told["thoughtsTokenCount"] = usage.reasoning_tokens
-    return told | {"totalTokenCount": usage.input_tokens + usage.output_tokens}

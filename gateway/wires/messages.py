@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway import estimate, splice, sse
+from gateway import counts, estimate, splice, sse
 from gateway.body import check_messages, check_object, flag, whole_number
 from gateway.chain import Failure
 from gateway.errors import InvalidRequest, body
@@ -54,8 +54,7 @@ class MessagesWire(Wire):
         return anthropic_messages.MessagesReader(lambda: estimate.input_tokens(fields))
 
     def with_usage(self, body: bytes, usage: Usage) -> bytes:
-        counts = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-        return splice.set_member(body, "usage", orjson.dumps(counts))
+        return splice.set_member(body, "usage", orjson.dumps(counts.messages(usage)))
 
     def read_whole(self, body: bytes) -> Whole | Failure:
         return anthropic_messages.read_whole(body)

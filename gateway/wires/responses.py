@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from gateway import edge, estimate, splice, sse
+from gateway import counts, edge, estimate, splice, sse
 from gateway.billing import Bill
 from gateway.body import check_object, flag, json_type, whole_number
 from gateway.chain import Failure
@@ -116,7 +116,7 @@ class ResponsesWire(Wire):
         return writing
 
     def with_usage(self, body: bytes, usage: Usage) -> bytes:
-        return splice.set_member(body, "usage", orjson.dumps(usage_counts(usage)))
+        return splice.set_member(body, "usage", orjson.dumps(counts.responses(usage)))
 
     def read_whole(self, body: bytes) -> Whole | Failure:
         response = openai_responses.read_object(body)
@@ -142,7 +142,7 @@ class ResponsesWire(Wire):
             return terminal
         (event,) = sse.Parser().feed(terminal)
         told = orjson.loads(event.data)
-        response = {**reader.answer, "usage": usage_counts(bill.usage)}
+        response = {**reader.answer, "usage": counts.responses(bill.usage)}
         return sse.frame(orjson.dumps({**told, "response": response}), event.name)
 
     def won(self, upstream: str) -> None:
@@ -242,14 +242,3 @@ def text_or_none(fields: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise InvalidRequest(f"`{name}` is {json_type(value)}; a string was due.")
     return value
-
-
-def usage_counts(usage: Usage) -> dict[str, Any]:
-    """Usage as this wire tells it."""
-    return {
-        "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-    }

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway import sse
+from gateway import counts, sse
 from gateway.pricing import Usage
 from gateway.translation.chat.calls import Calls
 from gateway.translation.chat.thoughts import TaggedText, contents, thoughts
@@ -27,7 +27,6 @@ from gateway.translation.delta import (
 )
 from gateway.translation.prompt import CUSTOM_ARGUMENT
 from gateway.upstreams.openai_chat import DONE_FRAME
-from gateway.wires.chat import usage_counts
 
 Json = dict[str, Any]
 
@@ -143,8 +142,8 @@ class Writing:
 
     def close(self, usage: Usage) -> bytes:
         ending = self._due() + self._chunk({}, self._finish())
-        counts = sse.frame(orjson.dumps({**self._identity, "choices": [], "usage": usage_counts(usage)}))
-        return ending + counts + DONE_FRAME
+        told = sse.frame(orjson.dumps({**self._identity, "choices": [], "usage": counts.chat(usage)}))
+        return ending + told + DONE_FRAME
 
     def _finish(self) -> str:
         if self._calls and self._reason in (None, "stop"):

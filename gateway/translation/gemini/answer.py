@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway import counts
 from gateway.pricing import Usage
 from gateway.translation.delta import CallOpened, CallPiece, Delta, Head, Reason, Refused, Said, Stopped, Thought
 from gateway.translation.gemini.parts import SKIP_VALIDATION
@@ -119,7 +120,7 @@ class Writing:
             candidate["finishMessage"] = f"Malformed function call: {self._malformed}"
         elif self._calls:
             candidate["finishMessage"] = CALLED
-        return done + self._chunk(candidate, {"usageMetadata": usage_metadata(usage)}) + self._end
+        return done + self._chunk(candidate, {"usageMetadata": counts.gemini(usage)}) + self._end
 
     def _call_done(self) -> bytes:
         """The open call, which is whole now."""
@@ -166,17 +167,3 @@ def arguments_text(args: Any) -> str | None:
         return orjson.dumps(args if isinstance(args, dict) else {}).decode()
     except orjson.JSONEncodeError:
         return None
-
-
-def usage_metadata(usage: Usage) -> dict[str, int]:
-    """Usage in Google's words: thoughts beside the candidates; cached tokens are part of the prompt's."""
-    told = {
-        "promptTokenCount": usage.input_tokens,
-        "candidatesTokenCount": usage.output_tokens - usage.reasoning_tokens,
-        "totalTokenCount": usage.input_tokens + usage.output_tokens,
-    }
-    if usage.cached_tokens:
-        told["cachedContentTokenCount"] = usage.cached_tokens
-    if usage.reasoning_tokens:
-        told["thoughtsTokenCount"] = usage.reasoning_tokens
-    return told

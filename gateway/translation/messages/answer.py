@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway import sse
+from gateway import counts, sse
 from gateway.pricing import Usage
 from gateway.translation.delta import CallOpened, CallPiece, Delta, Head, Reason, Refused, Said, Stopped, Thought
 from gateway.upstreams.anthropic_messages import TOOL_ID
@@ -156,7 +156,7 @@ class Writing:
                 return b""
 
     def close(self, usage: Usage) -> bytes:
-        told = event("message_delta", delta=self._ending(), usage=counts(usage))
+        told = event("message_delta", delta=self._ending(), usage=counts.messages(usage))
         return self._begin() + self._close_block() + told + event("message_stop")
 
     def _begin(self) -> bytes:
@@ -173,7 +173,7 @@ class Writing:
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
-            "usage": counts(Usage(self._head.input_tokens, output_tokens=1)),
+            "usage": counts.messages(Usage(self._head.input_tokens, output_tokens=1)),
         }
         return event("message_start", message=message)
 
@@ -215,20 +215,6 @@ class Writing:
             "stop_sequence": self._stop.sequence if reason == "stop_sequence" else None,
             "stop_details": REFUSED if WRITTEN_REASONS[reason] == "refusal" else None,
         }
-
-
-def counts(usage: Usage) -> Json:
-    """The usage as this wire tells it: input that was read from or written to a cache is counted apart."""
-    fresh = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
-    told: Json = {
-        "input_tokens": max(0, fresh),
-        "cache_creation_input_tokens": usage.cache_write_tokens,
-        "cache_read_input_tokens": usage.cached_tokens,
-        "output_tokens": usage.output_tokens,
-    }
-    if usage.reasoning_tokens:
-        told["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
-    return told
 
 
 def event(kind: str, **members: Any) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway import sse
+from gateway import counts, sse
 from gateway.pricing import Usage
 from gateway.translation.delta import CallOpened, CallPiece, Delta, Head, Refused, Said, Stopped, Thought
 from gateway.translation.responses.answer_items import (
@@ -70,7 +70,12 @@ class Writing:
         events += self._end_item(status)
         frames = self._frames(events)
         details = None if why is None else {"reason": why}
-        told = {"status": status, "incomplete_details": details, "output": self._output, "usage": usage_counts(usage)}
+        told = {
+            "status": status,
+            "incomplete_details": details,
+            "output": self._output,
+            "usage": counts.responses(usage),
+        }
         return frames + self._frames([(f"response.{status}", {"response": {**self.began, **told}})])
 
     def _say(self, delta: Said | Refused) -> list[Event]:
@@ -152,16 +157,4 @@ def opening(head: Head) -> Json:
         "usage": None,
         "user": None,
         "metadata": {},
-    }
-
-
-def usage_counts(usage: Usage) -> Json:
-    """Usage as this wire tells it."""
-    details = {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens}
-    return {
-        "input_tokens": usage.input_tokens,
-        "input_tokens_details": details,
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-        "total_tokens": usage.input_tokens + usage.output_tokens,
     }
