@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.version.split()[0]} was found; set PYTHON=")'
@@ -21,8 +21,20 @@ install: $(STAMP) ## Create .venv with the locked dependencies
 conformance: $(STAMP) ## Judge the reference gateway on the fake fleet; writes reports/out/
 	$(BIN)/windtunnel conform --out reports/out
 
+conformance-workers: $(STAMP) ## The same of four workers on PostgreSQL and Redis (ONLY="--only limits": some)
+	$(BIN)/windtunnel conform --out reports/out/workers --workers 4 $(ONLY) \
+	  --database $${WINDTUNNEL_TEST_DATABASE:-postgresql://127.0.0.1:5432/postgres} \
+	  --redis $${WINDTUNNEL_TEST_REDIS:-redis://127.0.0.1:6379/0}
+
 test: $(STAMP) ## Run every test
 	$(BIN)/pytest -n auto
+
+test-postgresql: $(STAMP) ## The gateway's tests on PostgreSQL and Redis (TESTS=file… for some)
+	WINDTUNNEL_TEST_ON=postgresql $(BIN)/pytest -n auto --dist loadfile $(or $(TESTS),tests/gateway)
+
+workers: $(STAMP) ## A sample of the two above that CI can afford: what workers must share
+	$(MAKE) test-postgresql TESTS="$(patsubst %,tests/gateway/test_%.py,idempotency limits spending api_keys responses_kept workers)"
+	$(MAKE) conformance-workers ONLY="--only limits --only operations --only FLV-018"
 
 clis: ## Install the coding agents and Node SDKs that tests drive, from npm, into the user's cache
 	npm install --no-audit --no-fund --prefix "$${XDG_CACHE_HOME:-$$HOME/.cache}/windtunnel/clis" \
@@ -63,4 +75,4 @@ lock: ## Resolve requirements.lock anew (needs uv)
 clean: ## Remove what can be made again
 	rm -rf $(VENV) reports/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help install conformance test clis check format mutants load bench up lock clean fuzz kills
+.PHONY: help install conformance conformance-workers test test-postgresql workers clis check format mutants load bench up lock clean fuzz kills

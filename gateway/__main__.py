@@ -98,8 +98,8 @@ def run(config: Any, host: str, port: int, as_json: bool, workers: int = 1) -> N
         supervise(config, sock, token, ready, workers)
 
 
-def work(config: Any, sock: Any, token: str, ready: Any, start: Any = None, workers: int = 1) -> None:
-    """One process's serving; `start` is what a supervisor tells it."""
+def work(config: Any, sock: Any, token: str, ready: Any, start: Any = None, board: Any = None) -> None:
+    """One process's serving; `start` is what a supervisor tells it, `board` what it shares with the other workers."""
     import asyncio
 
     from gateway import edge, server
@@ -110,10 +110,21 @@ def work(config: Any, sock: Any, token: str, ready: Any, start: Any = None, work
 
     owner = edge.new_id("proc") if start is None else start.owner
     store = Store(config.database, name=owner)
-    services = open_services(config, store, Http1Transport(), token, owner=owner, workers=workers)
+    parts = {} if board is None else board_parts(config, board, start.place)
+    services = open_services(config, store, Http1Transport(), token, owner=owner, **parts)
     dead, lifeline = ((), None) if start is None else (start.dead, start.lifeline)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(server.serve(services, App(services), sock, ready, dead, lifeline))
+
+
+def board_parts(config: Any, board: Any, place: int) -> dict[str, Any]:
+    """The parts of the worker in this place that all workers share in memory."""
+    from gateway.workers.board import BoardBreakers, BoardClock
+
+    board.take(place)
+    made: dict[str, Any] = {"workers": board.workers}
+    made["breakers"] = BoardBreakers(board, place, config.breaker_failures, config.breaker_cooldown_s)
+    return made | ({"clock": BoardClock(board, place)} if config.test_clock else {})
 
 
 def supervise(config: Any, sock: Any, token: str, ready: Any, workers: int) -> None:
@@ -125,13 +136,16 @@ def supervise(config: Any, sock: Any, token: str, ready: Any, workers: int) -> N
     from gateway.storage.store import Store
     from gateway.upstreams import http1  # noqa: F401
     from gateway.workers import news, roll, shared  # noqa: F401
+    from gateway.workers.board import Board
     from gateway.workers.supervisor import CannotStart, Start, Supervisor
+    from schemas.catalogue import read_models
 
     Store(config.database).close()  # makes the schema, or says why not
+    board = Board(workers, [(upstream.name, model) for model in read_models() for upstream in config.chain(model)])
 
     def one(start: Start) -> None:
         try:
-            work(config, sock, token, start.ready, start, workers)
+            work(config, sock, token, start.ready, start, board)
         except CannotOpen as error:
             click.echo(f"gateway: {error}", err=True)
             sys.exit(2)
@@ -156,8 +170,6 @@ def check_workers(config: Any) -> None:
         raise ConfigError("--workers: more than 1 needs PostgreSQL (`database`): SQLite lets one process write")
     if config.redis_url is None:
         raise ConfigError("--workers: more than 1 needs Redis (`redis_url`): limits and idempotency keys hold for all")
-    if config.test_clock:
-        raise ConfigError("--workers: more than 1 cannot have a `test_clock`: it moves the clock of one process")
 
 
 def check_redis(config: Any) -> None:

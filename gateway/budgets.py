@@ -29,6 +29,7 @@ class Budgets:
         self._store = store
         self._clock = clock
         self._orgs: dict[str, int] = store.read_now(_budgets)
+        self.changed: Callable[[], None] = lambda: None  # told of every change made here
         self._counted: set[str] = set()  # scopes whose counters have missed no hold of this process
 
     def caps(self, key: Key) -> tuple[Cap, ...]:
@@ -69,9 +70,11 @@ class Budgets:
         await self._store.write(lambda connection: self.change(connection, org_id, limit_uc))
         await self.reload()
 
-    async def reload(self) -> None:
-        """Reads the budgets again: another worker may have changed one."""
+    async def reload(self, *, ours: bool = True) -> None:
+        """Reads the budgets again: they were changed here (`ours`), or another worker may have changed one."""
         self._orgs = await self._store.read(_budgets)
+        if ours:
+            self.changed()
 
 
 def _budgets(connection: Connection) -> dict[str, int]:

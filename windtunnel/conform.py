@@ -19,6 +19,7 @@ from windtunnel.times import Duration
 if TYPE_CHECKING:
     from reports.model import Run
     from suites.runner import Options
+    from suites.stores import Stores
 
 OUT = Path("reports/out")
 
@@ -34,6 +35,9 @@ OUT = Path("reports/out")
 @click.option("--seed", type=int, help="Seed of a fleet started for this run.")
 @click.option("--concurrency", type=click.IntRange(1), default=24, show_default=True, help="Checks at the same time.")
 @click.option("--max-time", "max_time_s", type=Duration(), help="Begin no check after this long, e.g. 5m; exit code 4.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes of the reference gateway; needs the next two.")
+@click.option("--database", help="PostgreSQL server for the reference gateway: a database of its own is made there.")
+@click.option("--redis", help="Redis for the reference gateway, which gets a prefix of its own.")
 @click.option("--json", "as_json", is_flag=True, help="Verdict, counts and failures as one JSON document.")
 def conform(
     target: Path | None,
@@ -46,11 +50,15 @@ def conform(
     seed: int | None,
     concurrency: int,
     max_time_s: float | None,
+    workers: int | None,
+    database: str | None,
+    redis: str | None,
     as_json: bool,
 ) -> int:
     """Check a gateway against the API reference and write a report.
 
-    Without --target or --url the reference gateway is started on the fake fleet, on free ports.
+    Without --target or --url the reference gateway is started on the fake fleet, on free ports: one process on SQLite,
+    or with --database and --redis so many --workers on those.
     """
     from suites.runner import Options
 
@@ -58,6 +66,9 @@ def conform(
         raise UsageProblem("--target and --url both say what to judge; give one of them")
     if key and not (target or url):
         raise UsageProblem("--key is of a gateway that --target or --url names")
+    stores = own_stores(workers, database, redis)
+    if stores and (target or url):
+        raise UsageProblem("--workers, --database and --redis are of the reference gateway, not of --target or --url")
     options = Options(
         target_file=target,
         url=url,
@@ -69,11 +80,24 @@ def conform(
         seed=seed,
         concurrency=concurrency,
         max_time_s=max_time_s,
+        stores=stores,
+        name="reference gateway" if stores is None else f"reference gateway, {stores.workers} workers on PostgreSQL",
         argv=("windtunnel", *without_key(sys.argv[1:])),
         version=version(),
         quiet=as_json,
     )
     return judge(options, as_json=as_json)
+
+
+def own_stores(workers: int | None, database: str | None, redis: str | None) -> Stores | None:
+    """Where the reference gateway keeps its data; None: one process on SQLite. Raises UsageProblem."""
+    from suites.stores import Stores
+
+    if workers is None and database is None and redis is None:
+        return None
+    if database is None or redis is None:
+        raise UsageProblem("--workers, --database and --redis go together: several processes need both servers")
+    return Stores(database, redis, workers or 1)
 
 
 def judge(options: Options, *, as_json: bool) -> int:

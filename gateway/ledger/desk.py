@@ -14,7 +14,15 @@ from sqlalchemy import Connection, Dialect, or_, select
 from gateway.ledger.book import Applied, Book, Command, Expire, HoldRecord, Resolution, Settle, TopUp
 from gateway.ledger.book import Hold as HoldCommand
 from gateway.ledger.recount import counts_of_resolved, recount
-from gateway.ledger.spending import Passed, Spending, SpendingLimitReached, counters, period_of
+from gateway.ledger.spending import (
+    Passed,
+    Spending,
+    SpendingLimitReached,
+    counters,
+    key_scope,
+    org_scope,
+    period_of,
+)
 from gateway.ledger.transfers import (
     REVENUE,
     WORLD,
@@ -124,11 +132,14 @@ class Desk:
         used: set[tuple[str, str]] = set()
         shared: set[Account] = set()
         capped: list[HoldCommand] = []
+        kept: set[str] = set()  # scopes that another process may count, of whose limit this one has not heard
         for command in commands:
             users.add(command.user_id)
             if isinstance(command, HoldCommand):
                 if command.caps:
                     capped.append(command)
+                if self._locks_rows:
+                    kept |= {key_scope(command.key_id or ""), org_scope(command.user_id)}
             elif isinstance(command, TopUp):
                 shared.add(WORLD)
             else:
@@ -159,15 +170,21 @@ class Desk:
             if (resolved := find_resolved(connection, hold_id)) is not None:
                 book.holds[hold_id] = resolved
                 wheres.add(resolved.counts or "")
-        if capped or wheres:
-            self._load_spending(connection, book, capped, wheres, period_of(now_ms))
+        if capped or wheres or kept:
+            self._load_spending(connection, book, capped, wheres, kept, period_of(now_ms))
         return book
 
     def _load_spending(
-        self, connection: Connection, book: Book, capped: Sequence[HoldCommand], wheres: set[str], period: str
+        self,
+        connection: Connection,
+        book: Book,
+        capped: Sequence[HoldCommand],
+        wheres: set[str],
+        kept: set[str],
+        period: str,
     ) -> None:
         """The counters that the commands touch. After the accounts, whose locks order who counts."""
-        names = {name for where in wheres for name in counters(where)}
+        names = {name for where in wheres for name in counters(where)} | {(scope, period) for scope in kept}
         due: dict[str, tuple[str, int]] = {}  # scope -> who pays, and the limit
         for command in capped:
             for scope, limit_uc, fresh in command.caps:

@@ -6,7 +6,7 @@ What is said to somebody who cannot sign in, and how long it takes, does not dep
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
@@ -19,6 +19,9 @@ from gateway.people.sessions import end_all
 from gateway.people.throttle import ACCOUNT, ADDRESS, SIGN_UP, Rule, Throttle
 from gateway.storage.store import Store
 from gateway.storage.tables import users
+
+if TYPE_CHECKING:
+    from gateway.workers.throttle import SharedThrottle
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class People:
         self._accounts = accounts
         self.passwords = Passwords()
         self.throttle = Throttle()
+        self.shared_throttle: SharedThrottle | None = None  # where workers share one, in its place
 
     async def sign_up(self, email: str, password: str, name: str | None, address: str) -> User:
         """A new user. Raises InvalidRequest, Conflict for an address that is taken, TooManyRequests."""
@@ -45,7 +49,7 @@ class People:
         if login is None:
             raise InvalidRequest("`email` is no e-mail address.")
         passwords.check(password, login)
-        self._count(SIGN_UP, address)
+        await self._count(SIGN_UP, address)
         hashed = await self._hashed(password)
         try:
             return await self._accounts.create_user(name, login, login=login, password=hashed)
@@ -56,28 +60,28 @@ class People:
         """The user of an e-mail address and its password. Raises Unauthenticated, TooManyRequests."""
         login = emails.normal(email)
         account = login or email[: emails.LENGTH_MAX].lower()
-        self._count(ADDRESS, address)
-        self._count(ACCOUNT, account)
+        await self._count(ADDRESS, address)
+        await self._count(ACCOUNT, account)
         stored = await self.find(login or "")
         hashed = None if stored is None else stored.password
         if not await self._match(password, hashed) or stored is None or hashed is None:
             raise Unauthenticated("The e-mail address or the password is wrong.")
         user = await self._user(stored.user_id)
-        self.throttle.forget(ACCOUNT, account)
+        await self._forget(ACCOUNT, account)
         if self.passwords.outdated(hashed):
             await self._accounts.change_user(user, {"password": await self._hashed(password)})
         return user
 
     async def change_password(self, user: User, old: str, new: str, address: str) -> None:
         """Another password; every session of the user ends. Raises InvalidRequest, TooManyRequests."""
-        self._count(ADDRESS, address)
-        self._count(ACCOUNT, user.login or user.id)
+        await self._count(ADDRESS, address)
+        await self._count(ACCOUNT, user.login or user.id)
         passwords.check(new, user.login or "")
         stored = await self.find(user.login or "")
         hashed = None if stored is None else stored.password
         if not await self._match(old, hashed):
             raise InvalidRequest("`currentPassword` is wrong.")
-        self.throttle.forget(ACCOUNT, user.login or user.id)
+        await self._forget(ACCOUNT, user.login or user.id)
         await self.set_password(user, new)
 
     async def set_password(self, user: User, password: str, email: str | None = None) -> User:
@@ -138,10 +142,18 @@ class People:
             raise Unauthenticated("The e-mail address or the password is wrong.")
         return user
 
-    def _count(self, rule: Rule, whose: str) -> None:
-        wait_s = self.throttle.attempt(rule, whose, self._clock.now_s())
+    async def _count(self, rule: Rule, whose: str) -> None:
+        now_s, shared = self._clock.now_s(), self.shared_throttle
+        alone = self.throttle.attempt
+        wait_s = alone(rule, whose, now_s) if shared is None else await shared.attempt(rule, whose, now_s)
         if wait_s:
             raise self._too_many(rule.most, wait_s)
+
+    async def _forget(self, rule: Rule, whose: str) -> None:
+        if self.shared_throttle is None:
+            self.throttle.forget(rule, whose)
+        else:
+            await self.shared_throttle.forget(rule, whose)
 
     async def _hashed(self, password: str) -> str:
         try:

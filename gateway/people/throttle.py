@@ -1,6 +1,7 @@
 """How often somebody may try to sign in. Pure: the time is passed in.
 
-Attempts count before they are judged, so that many at once are no way around. One process's memory; bounded.
+Attempts count before they are judged, so that many at once are no way around. One process's memory (that of many
+workers: `workers/throttle.py`); bounded.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ be upgraded. On PostgreSQL an advisory lock lets one process at a time do either
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +88,24 @@ def passing(error: BaseException) -> bool:
     return getattr(getattr(error, "orig", error), "sqlstate", None) in RETRIED
 
 
-def fence(connection: Connection, name: str) -> int:
-    """Ends what the server still does for the process of this name; how many connections it had.
+def fence(connection: Connection, names: Sequence[str]) -> int:
+    """Ends what the server still does for the processes of these names; how many connections they had.
 
     A process is dead at once, its last commit may yet be on the way: it is over when this returns 0.
     """
     if connection.dialect.name != "postgresql":
         return 0
     activity = table("pg_stat_activity", column("pid"), column("application_name"))
-    ends = select(func.pg_terminate_backend(activity.c.pid)).where(activity.c.application_name == name)
+    ends = select(func.pg_terminate_backend(activity.c.pid)).where(activity.c.application_name.in_(names))
     return len(connection.execute(ends).all())
+
+
+def connected(connection: Connection) -> frozenset[str]:
+    """The names of the processes that have a connection to the server."""
+    if connection.dialect.name != "postgresql":
+        return frozenset()
+    activity = table("pg_stat_activity", column("application_name"))
+    return frozenset(connection.execute(select(activity.c.application_name).distinct()).scalars())
 
 
 def _open_server(url: URL, writes: bool, name: str | None) -> Engine:

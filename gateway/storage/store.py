@@ -89,6 +89,11 @@ class Store:
                 raise StoreError(f"the database refused: {error}") from error
         raise AssertionError("unreachable")
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self.writer.closed
+
     def close(self) -> None:
         """Finishes what is queued, then closes every connection."""
         self.writer.close()

@@ -77,6 +77,11 @@ class Writer:
             self._queue.put(entry)
         return future
 
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more work."""
+        return self._closed
+
     def close(self) -> None:
         """Finishes what is queued and gives the connection back."""
         if self._closed:

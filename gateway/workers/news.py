@@ -5,18 +5,19 @@ it died at once. What is told while the connection is down is lost; so the conne
 another one is made everything is read again. A change is thus known everywhere within PING_S + ANSWER_S of a connection
 that failed silently, and within milliseconds otherwise.
 
-Who changes an account is answered when all have heard of it (`settled`): each says so, by the same way. A worker that
-says nothing is waited for no longer than SETTLE_S.
+Who changes an account is answered when all have heard of it (`settled`): each says so, by the same way. Who changes
+something while others wait for that waits with them, or asks anew. A worker that is struck off the roll is not waited
+for, and one that says nothing no longer than SETTLE_S.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import func, make_url, select
+from sqlalchemy import Connection, func, make_url, select
 
 from gateway import edge
 from gateway.log import Log
@@ -27,7 +28,9 @@ from gateway.storage.tables.workers import CHANNEL, workers
 PING_S: Final = 2.0
 ANSWER_S: Final = 2.0
 AGAIN_S: Final = 0.5  # before another connection is tried
-SETTLE_S: Final = 1.0
+SETTLE_S: Final = 3.0
+ROLL_S: Final = 0.25  # between two looks who is still there to answer
+ANSWERS_MAX: Final = 200  # in one notice, which may have 8000 bytes
 
 Heard = Callable[[str, str], Awaitable[None]]  # (kind, id): reads that user, key or budget again
 
@@ -40,6 +43,7 @@ class News:
         self._store = store
         self._owner = owner
         self._unsettled = False  # whether something was changed here that not all may have heard of
+        self._asking: asyncio.Task[None] | None = None  # the latest question
         self._asked: dict[str, tuple[set[str], asyncio.Event]] = {}  # by the id of the question: who is yet to answer
         self._url = make_url(store.url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._heard = heard
@@ -54,9 +58,10 @@ class News:
 
     async def close(self) -> None:
         """Ends listening."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in (self._task, self._asking):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     def note(self) -> None:
         """Something was changed here."""
@@ -64,43 +69,64 @@ class News:
 
     async def settled(self) -> None:
         """Returns when all have heard of what was changed here, or after SETTLE_S."""
-        if not self._unsettled:
-            return
-        self._unsettled = False
+        if self._unsettled:
+            self._unsettled = False
+            self._asking = asyncio.create_task(self._ask())
+        if self._asking is not None:
+            await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
         ident, everybody = edge.new_id("ask"), asyncio.Event()
         try:
             async with asyncio.timeout(SETTLE_S):
-                members = await self._store.read(lambda c: set(c.execute(select(workers.c.id)).scalars()))
-                if waited_for := members - {self._owner}:
+                if waited_for := await self._others():
                     self._asked[ident] = (waited_for, everybody)
                     await self._tell("ask", ident)
-                    await everybody.wait()
+                    while not everybody.is_set():
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(everybody.wait(), ROLL_S)
+                            return
+                        waited_for &= await self._others()
+                        if not waited_for:
+                            return
         except (TimeoutError, StoreError) as error:
             self._log.write("warning", "unsettled", error=repr(error))
         finally:
             self._asked.pop(ident, None)
 
-    async def _tell(self, *words: str) -> None:
-        text = " ".join(words)
-        await self._store.write(lambda c: c.execute(select(func.pg_notify(CHANNEL, text))))
+    async def _others(self) -> set[str]:
+        members = await self._store.read(lambda c: set(c.execute(select(workers.c.id)).scalars()))
+        return members - {self._owner}
 
-    async def _take(self, text: str) -> None:
-        kind, *words = text.split(" ")
-        if kind == "ask":
-            if words[0] not in self._asked:
-                await self._tell("answer", words[0], self._owner)
-        elif kind == "answer":
-            waited_for, everybody = self._asked.get(words[0], (set(), asyncio.Event()))
-            waited_for.discard(words[1])
+    async def _tell(self, *words: str) -> None:
+        await self._store.write(lambda c: _notify(c, " ".join(words)))
+
+    async def _take(self, told: Sequence[str]) -> None:
+        """Takes notice of all that was told; what was asked before the end of it is answered together."""
+        asked = []
+        for text in dict.fromkeys(told):
+            kind, *words = text.split(" ")
+            if kind == "ask":
+                asked.append(words[0])
+            elif kind == "answer":
+                self._answered(*words)
+            else:
+                await self._heard(kind, words[0])
+        theirs = [ident for ident in asked if ident not in self._asked]
+        for at in range(0, len(theirs), ANSWERS_MAX):
+            await self._tell("answer", self._owner, *theirs[at : at + ANSWERS_MAX])
+
+    def _answered(self, who: str, *idents: str) -> None:
+        for ident in idents:
+            waited_for, everybody = self._asked.get(ident, (set(), asyncio.Event()))
+            waited_for.discard(who)
             if not waited_for:
                 everybody.set()
-        else:
-            await self._heard(kind, words[0])
 
     async def _connect(self) -> Any:
         from psycopg import AsyncConnection
 
-        options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES}
+        options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": self._owner, **KEEPALIVES}
         connection = await AsyncConnection.connect(self._url, autocommit=True, **options)
         try:
             await connection.execute(f"LISTEN {CHANNEL}")
@@ -131,7 +157,12 @@ class News:
     async def _listen(self, connection: Any) -> None:
         while True:
             told = [notice.payload async for notice in connection.notifies(timeout=PING_S, stop_after=1)]
-            for text in dict.fromkeys(told):
-                await self._take(text)
+            await self._take(told)
             if not told:
                 await asyncio.wait_for(connection.execute("SELECT 1"), ANSWER_S)
+
+
+def _notify(connection: Connection, text: str) -> None:
+    """Tells it with the commit, which need not wait for the disk: whoever could have heard is gone if it is lost."""
+    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+    connection.execute(select(func.pg_notify(CHANNEL, text)))

@@ -7,11 +7,10 @@ forgets by age alone. While it does not answer a reference cannot be followed (5
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any, Final
-
-import orjson
 
 from gateway.errors import Unavailable
 from gateway.kept_responses import KEEP_S, Kept, KeptResponses
@@ -69,7 +68,7 @@ class SharedResponses:
         holders = await self._read("item", item_ids[:IDS_MAX])
         wanted = dict.fromkeys((*response_ids[:IDS_MAX], *(holder.decode() for holder in holders.values())))
         for response_id, text in (await self._read("response", list(wanted))).items():
-            kept = Kept(**{**orjson.loads(text), "items": ()})
+            kept = Kept(**{**json.loads(text), "items": ()})
             mine = tuple(item_id for item_id, holder in holders.items() if holder.decode() == response_id)
             found.put(response_id, replace(kept, items=mine))
         return found
@@ -77,7 +76,7 @@ class SharedResponses:
     async def add(self, response_id: str, kept: Kept) -> None:
         """Notes a response, if Redis answers. The id of another one that is known already stays what it was."""
         names = [self._name("response", response_id), *(self._name("item", item_id) for item_id in kept.items)]
-        text = orjson.dumps(
+        text = json.dumps(  # not orjson: an upstream may tell numbers of any size
             {name: getattr(kept, name) for name in ("user_id", "upstream", "input_tokens", "output_tokens", "until_s")}
             | {"items": kept.items}
         )
@@ -86,7 +85,7 @@ class SharedResponses:
     async def forget(self, response_id: str) -> None:
         """It is deleted."""
         text = (await self._read("response", [response_id])).get(response_id)
-        items = orjson.loads(text)["items"] if text is not None else []
+        items = json.loads(text)["items"] if text is not None else []
         names = [self._name("response", response_id), *(self._name("item", item_id) for item_id in items)]
         await self._try(FORGET, names)
 

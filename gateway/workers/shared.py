@@ -13,6 +13,7 @@ from gateway.workers.limits import SharedLimiter
 from gateway.workers.remote import Remote
 from gateway.workers.replays import SharedReplays
 from gateway.workers.responses import SharedResponses
+from gateway.workers.throttle import SharedThrottle
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -65,6 +66,7 @@ def open_shared(services: Services, workers: int) -> Shared | None:
     async def charged(payer_id: str, request_id: str, arrival_ms: int) -> bool:
         return await was_charged(store, payer_id, request_id, arrival_ms)
 
+    services.people.shared_throttle = SharedThrottle(remote, workers)
     replays = SharedReplays(remote, services.clock, owner, is_gone, charged)
     return Shared(remote, SharedLimiter(remote, workers), replays, SharedResponses(remote))
 
@@ -91,14 +93,15 @@ def open_membership(services: Services) -> Membership | None:
 
     async def heard(kind: str, ident: str) -> None:
         if kind == "budget":
-            await services.budgets.reload()
+            await services.budgets.reload(ours=False)
         elif kind in ("user", "key"):
             await services.accounts.reload("user" if kind == "user" else "key", ident)
 
     async def missed() -> None:
         await services.accounts.reload_all()
-        await services.budgets.reload()
+        await services.budgets.reload(ours=False)
 
     news = News(store, services.money.owner, heard, missed, services.log)
     services.accounts.changed = lambda _kind, _ident: news.note()
+    services.budgets.changed = news.note
     return Membership(Roll(store, services.money, services.clock, services.log), news)

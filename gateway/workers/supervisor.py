@@ -1,8 +1,9 @@
 """The supervisor: forks the workers, starts dead ones again, and drains them all on SIGTERM.
 
 The workers accept from one listening socket, so a connection that a dead one had not yet accepted waits for another.
-Each holds the reading end of a pipe that the supervisor alone can write to: when the supervisor dies the pipe ends, and
-they drain. A worker is told the names of those that are known to be dead, so that it gives back their holds at once.
+Each holds the reading end of a pipe of its own that the supervisor alone can write to: when the supervisor dies the
+pipe ends, and they drain. By it a living worker is told the name of one that died, and a new one begins with the names
+of all whose holds may still be open, so that they are given back at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import selectors
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,8 +36,9 @@ class Start:
     """What a worker is told."""
 
     owner: str  # its name, in the holds it makes
+    place: int  # among the workers that are alive: 0 to their number
     dead: tuple[str, ...]  # names of workers that are dead
-    lifeline: int  # ends when the supervisor does
+    lifeline: int  # more names of dead workers come by it, a line each; ends when the supervisor does
     ready: Callable[[], None]
 
 
@@ -49,6 +52,7 @@ class Slot:
     failures: int = 0  # in a row
     start_at_s: float = 0.0
     told: int = -1  # where it says that it is ready
+    line: int = -1  # where it is told who died
     dead: tuple[str, ...] = ()  # whom it was told of
     is_ready: bool = False
 
@@ -79,13 +83,12 @@ class Supervisor:
             signal.signal(number, lambda _number, _frame: self.stop())
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         self.selector.register(waking, selectors.EVENT_READ)
-        lifeline, held = os.pipe()
         gc.collect()
         gc.freeze()
         self.slots = [Slot() for _ in range(self.count)]
         while not (self.stopping and not any(slot.pid for slot in self.slots)):
             if not self.stopping:
-                self.fill(lifeline, held)
+                self.fill()
             for key, _ in self.selector.select(self.wait_s()):
                 self.hear(waking, key)
             self.reap()
@@ -111,15 +114,17 @@ class Supervisor:
         due = [slot.start_at_s for slot in self.slots if not slot.pid] if not self.stopping else [self.stop_by_s]
         return max(0.0, min(due, default=edge.monotonic() + 60.0) - edge.monotonic())
 
-    def fill(self, lifeline: int, held: int) -> None:
+    def fill(self) -> None:
         """Starts what is due."""
         now_s = edge.monotonic()
         for slot in self.slots:
             if not slot.pid and slot.start_at_s <= now_s:
-                self.fork(slot, lifeline, held)
+                self.fork(slot)
 
-    def fork(self, slot: Slot, lifeline: int, held: int) -> None:
+    def fork(self, slot: Slot) -> None:
         told, telling = os.pipe()
+        lifeline, line = os.pipe()
+        os.set_blocking(line, False)
         slot.owner, slot.dead = edge.new_id("proc"), tuple(sorted(self.dead))
         slot.began_s, slot.is_ready = edge.monotonic(), False
         both = {signal.SIGTERM, signal.SIGINT}
@@ -133,9 +138,11 @@ class Supervisor:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the supervisor passes it on
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
-                for end in (held, told, *(other.told for other in self.slots if other.told >= 0)):
+                others = [end for other in self.slots for end in (other.told, other.line) if end >= 0]
+                for end in (line, told, *others):
                     os.close(end)
-                self.work(Start(slot.owner, slot.dead, lifeline, lambda: tell(telling)))
+                place = next(at for at, other in enumerate(self.slots) if other is slot)
+                self.work(Start(slot.owner, place, slot.dead, lifeline, lambda: tell(telling)))
                 code = 0
             except SystemExit as error:
                 code = error.code if isinstance(error.code, int) else 1
@@ -143,7 +150,8 @@ class Supervisor:
                 os._exit(code)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
         os.close(telling)
-        slot.pid, slot.told = pid, told
+        os.close(lifeline)
+        slot.pid, slot.told, slot.line = pid, told, line
         self.selector.register(told, selectors.EVENT_READ, slot)
 
     def hear(self, waking: socket.socket, key: selectors.SelectorKey) -> None:
@@ -177,13 +185,24 @@ class Supervisor:
                 continue
             now_s = edge.monotonic()
             self.forget(slot)
+            os.close(slot.line)
+            slot.line = -1
             self.dead.add(slot.owner)
+            self.announce(slot)
             is_well = slot.is_ready and now_s - slot.began_s >= SETTLED_S
             slot.failures = 0 if is_well else min(slot.failures + 1, len(BACKOFF_S) - 1)
             slot.pid, slot.is_ready, slot.start_at_s = 0, False, now_s + BACKOFF_S[slot.failures]
             gave_up = os.WIFEXITED(status) and os.WEXITSTATUS(status) == FATAL
             if not self.was_ready and not self.stopping and (gave_up or slot.failures >= TRIES):
                 self.stop()
+
+    def announce(self, dead: Slot) -> None:
+        """Tells one living worker who died. If that one dies of it, the next to start still knows of both."""
+        for slot in self.slots:
+            if slot.is_ready and slot is not dead:
+                with suppress(BlockingIOError, BrokenPipeError):
+                    os.write(slot.line, dead.owner.encode() + b"\n")
+                    return
 
 
 def tell(pipe: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -131,13 +132,14 @@ class Storm:
 
     async def call(self, key: str, secret: str, stream: bool) -> None:
         loop = asyncio.get_running_loop()
-        last, give_up_s = "", loop.time() + PATIENCE_S
-        while loop.time() < give_up_s:
+        heard: Counter[str] = Counter()
+        began_s = loop.time()
+        while loop.time() < began_s + PATIENCE_S:
             try:
                 status, headers, body = await self.crew.chat(secret, key, key, stream=stream)
             except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
                 self.tally.broken += 1
-                last = repr(error)
+                heard[repr(error)] += 1
                 await asyncio.sleep(AGAIN_S)
                 continue
             if status == 200 and (not stream or b"[DONE]" in body):
@@ -150,9 +152,9 @@ class Storm:
                 self.tally.charged.add(key)
                 return
             assert status == 409, (status, body)
-            last = body.decode()
+            heard[body.decode()] += 1
             await asyncio.sleep(AGAIN_S)
-        raise AssertionError(f"nothing became of {key}: {last}")
+        raise AssertionError(f"nothing became of {key} in {loop.time() - began_s:.0f} s: {heard}")
 
     async def kill(self, kills: int, pause_s: tuple[float, float]) -> None:
         """Kills so many workers, one after another, each time once the gateway has answered somebody again."""

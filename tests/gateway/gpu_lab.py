@@ -20,6 +20,7 @@ from gateway.storage.store import Store
 from gateway.storage.tables import gpu_jobs, holds
 from gateway.upstreams.memory import MemoryReply, MemoryTransport
 from gateway.upstreams.transport import Request, TransportError
+from tests.gateway.ground import opened
 from tests.gateway.lab import CREDIT, Lab
 from tests.gateway.making import StillClock
 
@@ -207,9 +208,12 @@ def _transport(services: Services) -> MemoryTransport:
 async def open_gpu_lab(tmp: Any, credits: int = 100_000, store: Store | None = None, **options: Any) -> GpuLab:
     """A gateway with one funded user; its files are kept in `tmp`. `store`: in place of one in memory."""
     runpod, clock = RunPod(), PassingClock()
-    known = {"database": "sqlite://", "backoff_ms": 0, "objects": str(tmp), "test_clock": True}
-    settings = config.load(flags={**known, **options})
-    services = parts(settings, store or Store("sqlite://", threaded=False), runpod, clock)
+    known = {"backoff_ms": 0, "objects": str(tmp), "test_clock": True, **options}
+    if store is None:
+        settings, store = opened(known)
+    else:
+        settings = config.load(flags={"database": store.url, **known})
+    services = parts(settings, store, runpod, clock)
     user = await services.accounts.create_user()
     if credits:
         await services.money.top_up(user.id, credits * CREDIT)

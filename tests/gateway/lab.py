@@ -1,4 +1,7 @@
-"""A whole gateway in memory: the application on an in-memory database, with scripted upstreams and no sockets."""
+"""A whole gateway in memory: the application on an in-memory database, with scripted upstreams and no sockets.
+
+WINDTUNNEL_TEST_ON=postgresql puts it on PostgreSQL and Redis (`ground.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway import config
 from gateway.accounts import Key
 from gateway.app import App
 from gateway.edge import Clock
 from gateway.services import Services, open_services
 from gateway.sse import Event, Parser
-from gateway.storage.store import Store
 from gateway.upstreams.memory import MemoryReply, MemoryTransport
 from gateway.upstreams.transport import Request
+from tests.gateway.ground import opened
 
 CREDIT = 1_000_000
 SSE = {"content-type": "text/event-stream"}
@@ -181,9 +183,9 @@ async def open_lab(answer: Script | Sequence[MemoryReply], credits: int = 100_00
         script = answer
     clock = options.pop("clock", None) or Clock()
     limits = options.pop("limits", None)
-    settings = config.load(flags={"database": "sqlite://", "backoff_ms": 0, **options})
+    settings, store = opened({"backoff_ms": 0, **options})
     transport = MemoryTransport(script)
-    services = open_services(settings, Store("sqlite://", threaded=False), transport, "admin", clock=clock)
+    services = open_services(settings, store, transport, "admin", clock=clock)
     user = await services.accounts.create_user(limits=limits)
     if credits:
         await services.money.top_up(user.id, credits * CREDIT)

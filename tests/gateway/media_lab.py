@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from gateway import config
 from gateway.app import App
 from gateway.services import open_services
-from gateway.storage.store import Store
 from gateway.upstreams.http1 import Http1Transport
 from gateway.upstreams.memory import MemoryTransport
+from tests.gateway.ground import opened as opened_on
 from tests.gateway.lab import CREDIT, Answer, Lab, Script
 from tests.simulator.live import Live
 
@@ -31,10 +30,10 @@ async def open_media_lab(transport: Any, folder: Path, credits: int = 1_000_000,
     """A gateway that keeps its files in this folder."""
     providers = options.pop("providers", None)
     clock = options.pop("clock", None)
-    flags = {"database": "sqlite://", "backoff_ms": 0, "poll_factor": 0, "objects": str(folder / "objects"), **options}
-    settings = config.load(flags=flags, providers=providers)
+    flags = {"backoff_ms": 0, "poll_factor": 0, "objects": str(folder / "objects"), **options}
+    settings, store = opened_on(flags, providers)
     parts = {} if clock is None else {"clock": clock}
-    services = open_services(settings, Store("sqlite://", threaded=False), transport, "admin", **parts)
+    services = open_services(settings, store, transport, "admin", **parts)
     user = await services.accounts.create_user()
     if credits:
         await services.money.top_up(user.id, credits * CREDIT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from tests import servers
+from tests.gateway.ground import longer
 from tests.simulator.neighbours import PASSWORD, TIMEOUT_S, browser, submit
 
 DOMAIN = "acme.example"
@@ -125,21 +126,18 @@ def cookies(answer: requests.Response) -> list[str]:
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[Stack]:
     """Both of them started, with an organisation that holds acme.example."""
-    fleet = servers.start("simulator")
-    try:
+    with ExitStack() as ends:
+        fleet = servers.start("simulator")
+        ends.callback(fleet.stop)
+        data = ends.enter_context(longer(folder))
         url = fleet.told["fleet"]["base_url"]
-        database = f"sqlite:///{folder / 'gateway.sqlite'}"
         settings = ("--set", "allow_private_hosts=127.0.0.1", "--set", "test_clock=true")
-        gateway = servers.start("gateway", "--fleet", url, "--database", database, *settings, *options)
-        try:
-            told = gateway.told["gateway"]
-            stack = Stack(told["base_url"], told["admin_token"], url, fleet.told["fleet"]["control_url"])
-            sign_up(stack)
-            yield stack
-        finally:
-            gateway.stop()
-    finally:
-        fleet.stop()
+        gateway = servers.start("gateway", "--fleet", url, *data, *settings, *options)
+        ends.callback(gateway.stop)
+        told = gateway.told["gateway"]
+        stack = Stack(told["base_url"], told["admin_token"], url, fleet.told["fleet"]["control_url"])
+        sign_up(stack)
+        yield stack
 
 
 def sign_up(stack: Stack) -> None:

@@ -83,10 +83,10 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, module_ground: tuple[str, ...]) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("examples")
     fleet = servers.start("simulator", "--time-scale", "1000")
-    options = ["--database", f"sqlite:///{folder / 'gateway.db'}"]
+    options = [*module_ground]
     for option in (
         "poll_factor=0.02",
         f"objects={folder / 'objects'}",

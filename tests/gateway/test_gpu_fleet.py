@@ -159,7 +159,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, module_ground: tuple[str, ...]) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("gpu")
     port = free_port()
     options = {
@@ -177,10 +177,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         started.append(start("simulator", "--time-scale", str(SCALE)))
         fleet = started[0].told["fleet"]["base_url"]
         settings = [word for name, value in options.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-        database = f"sqlite:///{folder / 'gateway.db'}"
-        started.append(
-            start("gateway", "--port", str(port), "--fleet", fleet, "--database", database, *plain(settings))
-        )
+        started.append(start("gateway", "--port", str(port), "--fleet", fleet, *module_ground, *plain(settings)))
         told = started[1].told["gateway"]
         made = Site(fleet, told["base_url"], "", told["admin_url"], told["admin_token"])
         user = made.operate("POST", "users", {"amount_uc": 10**13})

@@ -20,6 +20,7 @@ KILLS = int(os.environ.get("WINDTUNNEL_KILLS", "0"))
 WORKERS = 4
 USERS = 3
 CLIENTS = 12
+CALLS_MAX = 1_000_000  # an hour: the slower the deaths come, the more calls there are
 
 
 async def nothing_held(crew: Crew) -> dict[str, object]:
@@ -36,7 +37,7 @@ async def nothing_held(crew: Crew) -> dict[str, object]:
 def test_kills_lose_make_up_and_strand_nothing(server_url: str, redis_prefix: str) -> None:
     async def scene() -> None:
         async with crew(server_url, redis_prefix, WORKERS) as gateway:
-            users = [await gateway.user() for _ in range(USERS)]
+            users = [await gateway.user(limits={"chat": CALLS_MAX}) for _ in range(USERS)]
             storm = Storm(gateway, [secret for _, _, secret in users])
             tally = await storm.rage(CLIENTS, KILLS)
             audit = await nothing_held(gateway)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from gateway import config
 from gateway.edge import Clock
@@ -399,8 +399,8 @@ def test_a_provider_is_kept_without_showing_its_secret() -> None:
         audit = await people.ask("GET", f"/api/orgs/{people.org_id}/audit-log", None, owner)
         assert [event["action"] for event in audit.json["events"]][:2] == ["sso.changed", "sso.created"]
         rows = await people.lab.services.store.read(lambda c: c.execute(select(sso_providers)).all())
-        for text in (made.body, shown.body, listed.body, changed.body, audit.body, repr(rows).encode()):
-            assert b"s3cr3t" not in text
+        for raw in (made.body, shown.body, listed.body, changed.body, audit.body, repr(rows).encode()):
+            assert b"s3cr3t" not in raw
         (kept,) = await people.lab.services.sign_on.providers.of_org(people.org_id)
         assert kept.secret is not None
         assert kept.secret not in repr(kept)
@@ -742,11 +742,11 @@ def test_a_provider_that_is_switched_off_signs_nobody_on_and_ends_its_sessions()
         begun = await people.lab.services.sessions.begin(owner)
         headers = {"cookie": f"windtunnel_session={begun.token}", "x-csrf-token": begun.csrf_token}
         assert session
-        count = "SELECT count(*) FROM sessions WHERE via LIKE 'sso:%'"
+        count = text("SELECT count(*) FROM sessions WHERE via LIKE 'sso:%'")
         store = people.lab.services.store
-        assert await store.read(lambda c: c.exec_driver_sql(count).scalar()) == 1
+        assert await store.read(lambda c: c.execute(count).scalar()) == 1
         await people.ask("PATCH", f"/api/orgs/{people.org_id}/sso/{provider_id}", {"enabled": False}, headers)
-        assert await store.read(lambda c: c.exec_driver_sql(count).scalar()) == 0
+        assert await store.read(lambda c: c.execute(count).scalar()) == 0
         await people.ask("GET", f"/api/auth/sso/{provider_id}/login", None, {}, 403)
 
     run(scenario())

@@ -63,10 +63,9 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(module_ground: tuple[str, ...]) -> Iterator[Desk]:
     from playwright.sync_api import sync_playwright
 
-    database = tmp_path_factory.mktemp("pages") / "gateway.sqlite"
     fleet = start("simulator", "--no-smtp")
     try:
         url = fleet.told["fleet"]["base_url"]
@@ -74,8 +73,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             "gateway",
             "--fleet",
             url,
-            "--database",
-            f"sqlite:///{database}",
+            *module_ground,
             "--admin-token",
             ADMIN,
             "--log-level",

@@ -20,11 +20,13 @@ from gateway.errors import Conflict, Unavailable
 from gateway.kept_responses import KEEP_S, Kept
 from gateway.limits import Limiter
 from gateway.log import Log
+from gateway.people.throttle import WINDOW_S, Rule, Throttle
 from gateway.workers.limits import SharedLimiter
 from gateway.workers.remote import Remote
 from gateway.workers.replays import SharedReplays
 from gateway.workers.responses import SharedResponses
-from gateway.workers.roll import SILENT_S, Roll, Watch
+from gateway.workers.roll import CUT_S, SILENT_S, Roll, Watch
+from gateway.workers.throttle import SharedThrottle
 from tests.gateway.crew import CREDIT, Crew, crew
 from tests.gateway.databases import REDIS
 from tests.gateway.making import NOW_MS, StillClock, open_money, open_store, run, take, usage_row
@@ -32,6 +34,8 @@ from tests.gateway.making import NOW_MS, StillClock, open_money, open_store, run
 WORKERS = 4
 CALLS = 40
 NOW_S = NOW_MS // 1000
+FAILURES = 6
+TRIED = ("--set", "test_clock=true", "--set", f"breaker_failures={FAILURES}", "--set", "breaker_cooldown_s=30")
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
@@ -39,13 +43,15 @@ def test_a_crew_is_one_gateway(server_url: str, redis_prefix: str) -> None:
     """One start for all of it: four workers are slow to start."""
 
     async def scene() -> None:
-        async with crew(server_url, redis_prefix, WORKERS) as gateway:
+        async with crew(server_url, redis_prefix, WORKERS, *TRIED) as gateway:
             assert len(gateway.workers) == WORKERS
             await limits_are_exact(gateway)
             await nobody_overdraws(gateway)
             await a_key_is_answered_once(gateway)
             await what_is_changed_is_known_at_once(gateway)
             await a_response_goes_on_anywhere(gateway)
+            await the_clock_is_one(gateway)
+            await a_target_fails_for_all(gateway)
             await a_dead_worker_is_replaced(gateway)
             audit = await gateway.admin("GET", "/ledger")
             assert (audit["problems"], audit["open_holds"]) == ([], 0)
@@ -124,6 +130,35 @@ async def a_response_goes_on_anywhere(gateway: Crew) -> None:
         assert answer.status == 404
 
 
+async def the_clock_is_one(gateway: Crew) -> None:
+    """Moved by any worker, it is later for all of them; a window that was full is over."""
+    _, _, secret = await gateway.user(limits={"chat": 1})
+    statuses = [status for status, _, _ in await asyncio.gather(*(gateway.chat(secret) for _ in range(8)))]
+    assert Counter(statuses) == {200: 1, 429: 7}
+    told = [await gateway.admin("POST", "/clock", {"advance_ms": 700_000}) for _ in range(6)]
+    assert [row["offset_ms"] for row in told] == [700_000 * (n + 1) for n in range(6)]
+    statuses = [status for status, _, _ in await asyncio.gather(*(gateway.chat(secret) for _ in range(8)))]
+    assert Counter(statuses) == {200: 1, 429: 7}
+
+
+async def a_target_fails_for_all(gateway: Crew) -> None:
+    """Failures that different workers met open the breaker for each of them."""
+    _, _, secret = await gateway.user()
+
+    async def states() -> set[str]:
+        views = [await gateway.admin("GET", "/upstreams") for _ in range(12)]
+        return {view["upstreams"]["openai"]["breaker"] for view in views}
+
+    assert await states() == {"closed"}
+    for _ in range(FAILURES):
+        assert (await gateway.chat(secret, "Say hi. [[fault: status=401 provider=openai]]"))[0] == 200
+    assert await states() == {"open"}
+    await gateway.admin("POST", "/clock", {"advance_ms": 60_000})
+    for _ in range(3):
+        assert (await gateway.chat(secret))[0] == 200
+    assert await states() == {"closed"}
+
+
 async def a_dead_worker_is_replaced(gateway: Crew) -> None:
     before = gateway.workers
     os.kill(before[0], signal.SIGKILL)
@@ -140,10 +175,6 @@ async def a_dead_worker_is_replaced(gateway: Crew) -> None:
         (["--database", "sqlite:///{folder}/x.db"], "needs PostgreSQL"),
         (["--database", "postgresql://127.0.0.1/nowhere"], "needs Redis"),
         (["--database", "postgresql://127.0.0.1:1/x", "--set", f"redis_url={NOWHERE}"], "redis_url"),
-        (
-            ["--database", "postgresql://h/x", "--set", f"redis_url={NOWHERE}", "--set", "test_clock=true"],
-            "test_clock",
-        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_a_line(tmp_path: Path, options: list[str], said: str) -> None:
@@ -160,6 +191,16 @@ def test_a_count_that_stands_still_while_somebody_looks_is_a_death() -> None:
     for second in range(int(SILENT_S)):
         assert watch.look(beats | {"b": second}, 100.0 + second) == []
     assert watch.look(beats | {"b": 99}, 100.0 + SILENT_S) == ["a"]
+
+
+def test_who_has_no_connection_all_the_while_is_dead_sooner() -> None:
+    watch, beats = Watch(), {"cut": 1, "silent": 1, "beating": 1, "back": 1}
+    for second in range(int(CUT_S)):
+        there = {"silent", "back"} if second == 1 else {"silent"}
+        assert watch.look(beats | {"beating": second}, 100.0 + second, there) == []
+    assert watch.look(beats | {"beating": 99}, 100.0 + CUT_S, {"silent"}) == ["cut"]
+    assert watch.look(beats | {"beating": 100}, 101.0 + CUT_S, {"silent"}) == ["cut"]
+    assert watch.look(beats | {"beating": 101}, 102.0 + CUT_S, {"silent"}) == ["cut", "back"]
 
 
 def test_time_in_which_nobody_looked_kills_nobody() -> None:
@@ -235,9 +276,34 @@ def test_a_shared_window_is_the_limiters_own(redis_prefix: str) -> None:
     run(scene())
 
 
+def test_attempts_to_sign_in_are_counted_together(redis_prefix: str) -> None:
+    """The same attempts at two workers over Redis and at one in memory: the same waits."""
+
+    async def scene() -> None:
+        rule, other = Rule("account", 4), Rule("address", 4)
+        async with remote(redis_prefix) as first, remote(redis_prefix) as second:
+            crew = [SharedThrottle(one, 2, 100) for one in (first, second)]
+            alone = Throttle(100)
+            for step in range(40):
+                at_s, whose = NOW_S + step * 9, "ada@example.com \n" if step % 3 else "bob"
+                assert await crew[step % 2].attempt(rule, whose, at_s) == alone.attempt(rule, whose, at_s)
+                if step == 20:
+                    await crew[1].forget(rule, whose)
+                    alone.forget(rule, whose)
+            waits = await asyncio.gather(*(crew[n % 2].attempt(other, "x", NOW_S) for n in range(10)))
+            assert Counter(waits) == {0: 4, 100: 6}
+
+    run(scene())
+
+
 def test_without_redis_a_worker_admits_its_share() -> None:
     async def scene() -> None:
         async with remote("x", NOWHERE) as nowhere:
+            throttle = SharedThrottle(nowhere, 4)
+            waits = [await throttle.attempt(Rule("account", 10), "x", NOW_S) for _ in range(4)]
+            assert waits == [0, 0, 0, WINDOW_S]
+            await throttle.forget(Rule("account", 10), "x")
+            assert await throttle.attempt(Rule("account", 10), "x", NOW_S) == 0
             limiter = SharedLimiter(nowhere, 4)
             windows = [await limiter.admit("u", "chat", 10, NOW_S) for _ in range(6)]
             assert [window.admitted for window in windows] == [True] * 3 + [False] * 3

@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway import config
 from gateway.app import App
 from gateway.services import open_services
-from gateway.storage.store import Store
 from gateway.upstreams.http1 import Http1Transport
+from tests.gateway.ground import opened
 from tests.gateway.lab import CREDIT, Answer, Lab
 from tests.simulator.live import Live
 
@@ -38,10 +37,9 @@ class MemoryObjects:
 async def open_video_lab(transport: Any, credits: int = 1_000_000, **options: Any) -> Lab:
     """A gateway that keeps files in memory."""
     providers = options.pop("providers", None)
-    flags = {"database": "sqlite://", "backoff_ms": 0, "poll_factor": 0, **options}
-    settings = config.load(flags=flags, providers=providers)
+    settings, store = opened({"backoff_ms": 0, "poll_factor": 0, **options}, providers)
     objects: Any = MemoryObjects()
-    services = open_services(settings, Store("sqlite://", threaded=False), transport, "admin", objects=objects)
+    services = open_services(settings, store, transport, "admin", objects=objects)
     user = await services.accounts.create_user()
     await services.money.top_up(user.id, credits * CREDIT)
     key, secret = await services.accounts.create_key(user)
