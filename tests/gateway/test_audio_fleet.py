@@ -149,6 +149,21 @@ def test_a_link_of_the_gateway_is_heard_again(clean: Live, tmp_path: Path) -> No
     run(work())
 
 
+def test_a_cloned_voice_comes_from_the_vendors_other_region(clean: Live, tmp_path: Path) -> None:
+    rule = {"when": {"provider": "fish"}, "fault": {"kind": "status", "status": 503}}
+    clean.control("POST", "faults", {"rules": [rule]})
+
+    async def work() -> None:
+        async with on_fleet(clean, tmp_path) as lab:
+            voice = data_url(speech(VOICE, "someone", "mp3"))
+            sound, _ = await spoken(lab, model="audio-clone", text=TEXT, audio=voice)
+            assert listened(sound).seconds > 0.5
+            (row,) = await lab.log()
+            assert (row["upstream"], row["costUc"]) == ("fish-eu", catalogue.MODELS["audio-clone"].unit_uc)
+
+    run(work())
+
+
 @pytest.mark.parametrize("model", ["audio-tts", "audio-asr"])
 def test_another_provider_takes_over(clean: Live, tmp_path: Path, model: str) -> None:
     rule = {"when": {"provider": "fish"}, "fault": {"kind": "status", "status": 503}}
