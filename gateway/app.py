@@ -29,6 +29,7 @@ from gateway.endpoints import (
     models,
     orgs,
     pages,
+    refunds,
     responses,
     responses_kept,
     spending,
@@ -95,6 +96,7 @@ class App:
             *sso.routes(services),
             *admin.routes(services),
             *admin_accounts.routes(services),
+            *refunds.routes(services),
             *spending.routes(services),
             *pages.routes(services),
         ]

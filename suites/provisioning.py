@@ -143,6 +143,10 @@ class Admin:
         made: Mapping[str, Any] = await self.call("POST", f"users/{user}/top-ups", asked)
         return made
 
+    async def refund(self, payer: str, request_id: str, **asked: Any) -> tuple[int, Any]:
+        """Give back what a request was charged to a payer, `users/ID` or `orgs/ID`: the status and the JSON."""
+        return await self.try_call("POST", f"{payer}/refunds", {"request_id": request_id, **asked})
+
     async def audit(self) -> Mapping[str, Any]:
         """The gateway's own audit of its ledger."""
         audit: Mapping[str, Any] = await self.call("GET", "ledger")

@@ -46,27 +46,27 @@ class Admin:
 
     async def create_user(self, request: Request) -> Response:
         fields = await _fields(request, "name", "email", "amount_uc", "limits")
-        name, email = _text(fields, "name"), _text(fields, "email")
-        limits, amount_uc = _limits(fields), _amount(fields, required=False)
+        name, email = text(fields, "name"), text(fields, "email")
+        limits, amount_uc = _limits(fields), amount(fields, required=False)
         user = await self._accounts.create_user(name, email, limits)
         if amount_uc:
             await self._money.top_up(user.id, amount_uc)
         return reply(await self._user_view(user), 201)
 
     async def read_user(self, request: Request) -> Response:
-        user = self._user(request)
+        user = self.user(request)
         keys = [_key_view(key) for key in self._accounts.keys_of(user.id)]
         return reply({**await self._user_view(user), "keys": keys})
 
     async def change_user(self, request: Request) -> Response:
-        user = self._user(request)
+        user = self.user(request)
         fields = await _fields(request, "limits")
         return reply(await self._user_view(await self._accounts.set_limits(user, _limits(fields))))
 
     async def top_up(self, request: Request) -> Response:
-        user = self._user(request)
+        user = self.user(request)
         fields = await _fields(request, "amount_uc", "idempotency_key")
-        amount_uc, key = _amount(fields, required=True), _text(fields, "idempotency_key")
+        amount_uc, key = amount(fields, required=True), text(fields, "idempotency_key")
         try:
             transfer = await self._money.top_up(user.id, amount_uc, key)
         except IdempotencyConflict:
@@ -77,9 +77,9 @@ class Admin:
         return reply({"transfer_id": f"tr_{transfer.id}", "balance_uc": balance.balance_uc}, 201)
 
     async def create_key(self, request: Request) -> Response:
-        user = self._user(request)
+        user = self.user(request)
         fields = await _fields(request, "name", "expires_at", "key", "spending_limit_uc", "auto_disable")
-        name, expires_at_s, secret = _text(fields, "name"), _expiry(fields), _secret(fields)
+        name, expires_at_s, secret = text(fields, "name"), _expiry(fields), _secret(fields)
         try:
             scope = _scope(fields, ANYTHING)
             key, secret = await self._accounts.create_key(user, name, expires_at_s, secret, scope=scope)
@@ -105,13 +105,13 @@ class Admin:
         return Response(status_code=204)
 
     async def transfers(self, request: Request) -> Response:
-        user = self._user(request)
+        user = self.user(request)
         limit = usage.number(request.query_params, "limit", TRANSFERS, TRANSFERS_MAX)
         moved = await self._money.transfers(user.id, limit)
         return reply({"transfers": [_transfer_view(transfer) for transfer in moved]})
 
     async def usage(self, request: Request) -> Response:
-        user = self._user(request)
+        user = self.user(request)
         query = usage.parse(request.query_params, user.id, self._services.clock.now_ms())
         return reply(await self._services.store.read(lambda connection: report(connection, query)))
 
@@ -150,7 +150,7 @@ class Admin:
 
         return guard
 
-    def _user(self, request: Request) -> User:
+    def user(self, request: Request) -> User:
         user_id = request.path_params["user_id"]
         user = self._accounts.user(user_id)
         if user is None:
@@ -208,7 +208,7 @@ async def _fields(request: Request, *names: str) -> dict[str, Any]:
     return fields
 
 
-def _text(fields: dict[str, Any], name: str) -> str | None:
+def text(fields: dict[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is None:
         return None
@@ -219,7 +219,7 @@ def _text(fields: dict[str, Any], name: str) -> str | None:
     return clean_text(value)
 
 
-def _amount(fields: dict[str, Any], *, required: bool) -> int:
+def amount(fields: dict[str, Any], *, required: bool) -> int:
     amount_uc = body.whole_number(fields, "amount_uc", 1 if required else 0, AMOUNT_MAX_UC)
     if amount_uc is None and required:
         raise InvalidRequest("`amount_uc` is missing; microcredits were due (1 credit = 1000000).")

@@ -43,23 +43,23 @@ class AdminAccounts:
     async def create_org(self, request: Request) -> Response:
         told = await fields.read(request, "name", "slug", "owner_id", "amount_uc")
         name, slug = fields.title(told, "name", required=True) or "", fields.slug(told)
-        amount_uc = admin._amount(told, required=False)
+        amount_uc = admin.amount(told, required=False)
         owner = self._user(fields.text(told, "owner_id"))
-        org = await self._services.orgs.create(owner.id, name, slug, self._operator(request))
+        org = await self._services.orgs.create(owner.id, name, slug, self.operator(request))
         if amount_uc:
             await self._services.money.top_up(org.id, amount_uc)
         return reply(await self._view(org), 201)
 
     async def read_org(self, request: Request) -> Response:
-        org = await self._org(request)
+        org = await self.org(request)
         members = [member_view(member) for member in await self._services.members.of(org.id)]
         keys = [api_keys.view(key) for key in self._accounts.keys_of_org(org.id)]
         return reply({**await self._view(org), "members": members, "keys": keys})
 
     async def top_up(self, request: Request) -> Response:
         told = await fields.read(request, "amount_uc", "idempotency_key")
-        amount_uc, key = admin._amount(told, required=True), admin._text(told, "idempotency_key")
-        org = await self._org(request)
+        amount_uc, key = admin.amount(told, required=True), admin.text(told, "idempotency_key")
+        org = await self.org(request)
         try:
             transfer = await self._services.money.top_up(org.id, amount_uc, key)
         except IdempotencyConflict:
@@ -67,15 +67,15 @@ class AdminAccounts:
         except LedgerError as error:
             raise InvalidRequest(f"`amount_uc`: {error}.") from None
         deed = Deed("credit.topped_up", f"tr_{transfer.id}", {"amountUc": amount_uc})
-        await self._services.orgs.note(org.id, self._operator(request), deed, once=True)
+        await self._services.orgs.note(org.id, self.operator(request), deed, once=True)
         balance = await self._services.money.balance(org.id)
         return reply({"transfer_id": f"tr_{transfer.id}", "balance_uc": balance.balance_uc}, 201)
 
     async def add_member(self, request: Request) -> Response:
         told = await fields.read(request, "user_id", "role")
         user, role = self._user(fields.text(told, "user_id")), role_of(told)
-        org = await self._org(request)
-        await self._services.members.join(org.id, user.id, role, self._operator(request))
+        org = await self.org(request)
+        await self._services.members.join(org.id, user.id, role, self.operator(request))
         [member] = [each for each in await self._services.members.of(org.id) if each.user_id == user.id]
         return reply(member_view(member), 201)
 
@@ -83,7 +83,7 @@ class AdminAccounts:
         told = await fields.read(request, *api_keys.CHANGEABLE, "user_id")
         name, expires_at_s = fields.title(told, "name"), fields.expiry_s(told, "expiresAt")
         scope, user = api_keys.scope_of(told), self._user(fields.text(told, "user_id"))
-        org = await self._org(request)
+        org = await self.org(request)
         if user.id not in {member.user_id for member in await self._services.members.of(org.id)}:
             raise NotFound(f"There is no member {shown(user.id)!r}.")
         try:
@@ -91,17 +91,17 @@ class AdminAccounts:
         except TooManyKeys:
             raise Conflict("There are too many keys already; delete some first.") from None
         deed = Deed("key.created", key.id, {"name": key.name, "prefix": key.prefix})
-        await self._services.orgs.note(org.id, self._operator(request), deed)
+        await self._services.orgs.note(org.id, self.operator(request), deed)
         return reply({**api_keys.view(key), "key": secret}, 201)
 
     async def transfers(self, request: Request) -> Response:
-        org = await self._org(request)
+        org = await self.org(request)
         limit = usage.number(request.query_params, "limit", admin.TRANSFERS, admin.TRANSFERS_MAX)
         moved = await self._services.money.transfers(org.id, limit)
         return reply({"transfers": [admin._transfer_view(transfer) for transfer in moved]})
 
     async def usage(self, request: Request) -> Response:
-        return await usage.answer(self._services, request, (await self._org(request)).id)
+        return await usage.answer(self._services, request, (await self.org(request)).id)
 
     def _user(self, user_id: str) -> User:
         user = self._accounts.user(user_id)
@@ -109,14 +109,14 @@ class AdminAccounts:
             raise NotFound(f"There is no user {shown(user_id)!r}.")
         return user
 
-    async def _org(self, request: Request) -> Org:
+    async def org(self, request: Request) -> Org:
         org_id = request.path_params["org_id"]
         org = await self._services.orgs.find(org_id)
         if org is None:
             raise no_org(org_id)
         return org
 
-    def _operator(self, request: Request) -> Actor:
+    def operator(self, request: Request) -> Actor:
         address = origins.client(request.scope, origins.trusted(self._services.config.trusted_proxies))
         request_id = request.scope.get("windtunnel.request_id")
         return Actor(audit.OPERATOR, None if address is None else str(address), request_id)

@@ -31,6 +31,7 @@ from gateway.ledger.transfers import (
     InsufficientCredits,
     Kind,
     LedgerError,
+    RefundAboveCharge,
     Transfer,
     TransferId,
     UnknownHold,
@@ -86,7 +87,7 @@ class Refund(NamedTuple):
 
     hold_id: TransferId
     user_id: str
-    amount_uc: int
+    amount_uc: int | None  # None: all that is left of the charge
     idempotency_key: str | None = None
 
 
@@ -225,12 +226,16 @@ class Book:
         hold_id, user_id, amount_uc, key = command
         hold = self._known(hold_id, user_id)
         if key is not None and (first := self.used_keys.get((user_id, key))) is not None:
-            if (first.kind, first.amount_uc, first.closes) != ("REFUND", amount_uc, hold_id):
-                raise _conflict(first, "REFUND", amount_uc)
+            took_all = amount_uc is None and hold.refunded_uc == hold.charged_uc
+            due_uc = first.amount_uc if took_all else amount_uc
+            if (first.kind, first.amount_uc, first.closes) != ("REFUND", due_uc, hold_id):
+                raise _conflict(first, "REFUND", due_uc)
             return Applied((first,), hold, replayed=True)
         left_uc = hold.charged_uc - hold.refunded_uc
+        if amount_uc is None:
+            amount_uc = max(left_uc, 1)  # of nothing there is no refund
         if amount_uc > left_uc:
-            raise LedgerError(f"hold {hold_id} has {left_uc} uc of charge left to refund, not {amount_uc}")
+            raise RefundAboveCharge(f"hold {hold_id} has {left_uc} uc of charge left to refund, not {amount_uc}")
         revenue, user = route("REFUND", user_id)
         move = self._move("REFUND", revenue, user, amount_uc, user_id, hold.request_id, hold_id, now_ms, key)
         record = hold._replace(refunded_uc=hold.refunded_uc + amount_uc)
@@ -322,8 +327,9 @@ class Book:
         return made
 
 
-def _conflict(first: Transfer, kind: Kind, amount_uc: int) -> IdempotencyConflict:
+def _conflict(first: Transfer, kind: Kind, amount_uc: int | None) -> IdempotencyConflict:
+    asked = "all that is left" if amount_uc is None else f"{amount_uc} uc"
     return IdempotencyConflict(
         f"idempotency key {first.idempotency_key!r} was used for {first.kind} of {first.amount_uc} uc, "
-        f"and comes again for {kind} of {amount_uc} uc"
+        f"and comes again for {kind} of {asked}"
     )

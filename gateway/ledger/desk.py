@@ -219,3 +219,11 @@ def find_resolved(connection: Connection, hold_id: TransferId) -> HoldRecord | N
         counts_of_resolved(connection, hold_id, hold.user_id, hold.created_at_ms),
         *(resolution, sums["SETTLE"], sums["REFUND"]),
     )
+
+
+def find_charged(connection: Connection, payer_id: str, request_id: str) -> HoldRecord | None:
+    """The hold by which the payer was charged for the request, if there is one. A request makes one hold at most."""
+    column = transfers.c
+    made = select(column.id).where(column.user_id == payer_id, column.closes.is_(None), column.request_id == request_id)
+    found = (find_resolved(connection, ident) for ident in connection.execute(made.order_by(column.id)).scalars().all())
+    return next((hold for hold in found if hold is not None and hold.charged_uc), None)

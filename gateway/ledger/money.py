@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, literal, literal_column, sel
 from gateway import edge
 from gateway.ledger.audit import Audit, audit
 from gateway.ledger.book import Applied, Expire, Hold, HoldRecord, Refund, Settle, TopUp
-from gateway.ledger.desk import Desk, Outcome, Work
+from gateway.ledger.desk import Desk, Outcome, Work, find_charged
 from gateway.ledger.spending import Cap, Passed, Spending, SpendingLimitReached, period_of
 from gateway.ledger.transfers import AlreadyResolved, Transfer, held_account, user_account
 from gateway.storage.engine import StoreError
@@ -44,6 +44,14 @@ class Settled:
 
     charged_uc: int
     capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """A refund, and what is left of the charge after all of its refunds."""
+
+    transfer: Transfer
+    left_uc: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +134,20 @@ class Money:
                 await edge.sleep(delay_s)
         return await self._settle_once(hold, charge_uc, row)
 
-    async def refund(self, hold: HoldRecord, amount_uc: int, idempotency_key: str | None = None) -> Transfer:
-        """Gives back (a part of) what the hold was settled for; never more than its charge, in one or many refunds."""
+    async def refund(
+        self, hold: HoldRecord, amount_uc: int | None = None, idempotency_key: str | None = None
+    ) -> Refunded:
+        """Gives back `amount_uc` (> 0; None: all that is left) of what the hold was settled for.
+
+        Raises RefundAboveCharge when less is left, and IdempotencyConflict when the key was used for something else.
+        """
         applied = await self._do(Work(Refund(hold.id, hold.user_id, amount_uc, idempotency_key)))
-        return applied.transfers[0]
+        record = cast(HoldRecord, applied.hold)
+        return Refunded(applied.transfers[0], record.charged_uc - record.refunded_uc)
+
+    async def find_charge(self, payer_id: str, request_id: str) -> HoldRecord | None:
+        """The hold by which the payer was charged for the request; None if the payer was not."""
+        return await self._store.read(lambda connection: find_charged(connection, payer_id, request_id))
 
     async def record(self, row: UsageRow) -> None:
         """A row of the usage log that moved no money."""

@@ -42,6 +42,10 @@ class IdempotencyConflict(LedgerError):
     """The idempotency key was used before, for another content (the client's fault: 409)."""
 
 
+class RefundAboveCharge(LedgerError):
+    """More is to be given back than is left of the charge (the client's fault: 409)."""
+
+
 class Transfer(NamedTuple):
     """One immutable movement of credit. The two accounts carry the direction, never a sign.
 

@@ -16,6 +16,7 @@ from gateway.ledger.transfers import (
     IdempotencyConflict,
     InsufficientCredits,
     LedgerError,
+    RefundAboveCharge,
     Transfer,
     UnknownHold,
     held_account,
@@ -125,7 +126,13 @@ def test_refunds_add_up_to_the_charge_at_most() -> None:
     assert book.apply(Refund(hold.id, "a", 50, "k"), NOW_MS).replayed
     with pytest.raises(LedgerError, match="10 uc of charge left"):
         book.apply(Refund(hold.id, "a", 11), NOW_MS)
-    book.apply(Refund(hold.id, "a", 10), NOW_MS)
+    with pytest.raises(IdempotencyConflict, match="comes again for REFUND of all that is left"):
+        book.apply(Refund(hold.id, "a", None, "k"), NOW_MS)
+    rest = book.apply(Refund(hold.id, "a", None, "rest"), NOW_MS)
+    assert [transfer.amount_uc for transfer in rest.transfers] == [10]
+    assert book.apply(Refund(hold.id, "a", None, "rest"), NOW_MS) == rest._replace(replayed=True)
+    with pytest.raises(RefundAboveCharge, match="0 uc of charge left"):
+        book.apply(Refund(hold.id, "a", None), NOW_MS)
     assert book.balances[user_account("a")] == 1000
 
 

@@ -20,6 +20,7 @@ from gateway.endpoints import (
     gemini,
     gpu_paths,
     orgs,
+    refunds,
     spending,
     sso,
     storage,
@@ -151,6 +152,7 @@ def test_every_route_of_the_gateway_is_in_the_document() -> None:
         *api_keys.routes(MagicMock()),
         *orgs.routes(MagicMock()),
         *admin_accounts.routes(MagicMock()),
+        *refunds.routes(MagicMock()),
     ]:
         path = re.sub(r"{\w+(:\w+)?}", "{id}", route.path)
         served.setdefault(path, set()).update((route.methods or set()) - {"HEAD"})
