@@ -66,7 +66,8 @@ def check_served(services: Services, model: Model, wire: Wire) -> None:
     """Raises InvalidRequest where none of the model's upstreams can answer, not even by translation."""
     upstreams = services.chain_of(model.id).values()
     if upstreams and not any(
-        upstream.speaks(wire.dialect) or (wire.translatable and upstream.dialect_of_words) for upstream in upstreams
+        upstream.speaks(wire.dialect, model.id) or (wire.translatable and upstream.dialect_of_words(model.id))
+        for upstream in upstreams
     ):
         places = [PLACE[endpoint] for endpoint in PLACE if endpoint in model.endpoints - {wire.name}]
         hint = f"; use {places[0]} instead" if places else ""

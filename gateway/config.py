@@ -43,19 +43,19 @@ class Upstream:
     region: str = ""
     models: Mapping[str, str] = field(default_factory=dict)  # our model id -> this upstream's, where they differ
     prefixes: Mapping[str, str] = field(default_factory=dict)  # dialect -> what stands between base URL and its path
+    lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # dialect -> models (or globs) not served in it
 
     def model(self, model_id: str) -> str:
         """What this upstream calls a model of ours."""
         return self.models.get(model_id, model_id)
 
-    def speaks(self, dialect: str) -> bool:
-        """Whether it speaks this dialect."""
-        return dialect in self.dialects
+    def speaks(self, dialect: str, model_id: str = "") -> bool:
+        """Whether it speaks this dialect (and serves a model of ours in it)."""
+        return dialect in self.dialects and not any(fnmatchcase(model_id, one) for one in self.lacks.get(dialect, ()))
 
-    @property
-    def dialect_of_words(self) -> str:
-        """The first LLM dialect that it speaks, into which calls of other wires are translated; "" if it has none."""
-        return next((dialect for dialect in self.dialects if dialect in LLM_DIALECTS), "")
+    def dialect_of_words(self, model_id: str) -> str:
+        """The first LLM dialect that it serves a model in: calls of other wires are translated into it; "": none."""
+        return next((name for name in self.dialects if name in LLM_DIALECTS and self.speaks(name, model_id)), "")
 
     def root(self, dialect: str) -> str:
         """What a dialect's own paths are appended to."""
@@ -292,6 +292,7 @@ def upstream(name: str, row: Mapping[str, Any], providers: Mapping[str, Mapping[
     facts["base_url"] = facts["base_url"].rstrip("/")
     facts["models"] = dict(mapping(facts.get("models", {}), f"{where}.models"))
     facts["prefixes"] = prefixes(facts.get("prefixes", {}), facts["dialects"], f"{where}.prefixes")
+    facts["lacks"] = lacks(facts.get("lacks", {}), facts["dialects"], f"{where}.lacks")
     return Upstream(name=name, **facts)
 
 
@@ -313,6 +314,17 @@ def prefixes(value: Any, spoken: tuple[str, ...], where: str) -> dict[str, str]:
         if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
             raise ConfigError(f"{where}.{dialect}: got {path!r}, a path that begins, but does not end with / was due")
     return told
+
+
+def lacks(value: Any, spoken: tuple[str, ...], where: str) -> dict[str, tuple[str, ...]]:
+    """Models that are not served in a dialect: `{openai_responses: ["gpt-audio*"]}`."""
+    told = mapping(value, where)
+    for dialect, models in told.items():
+        if dialect not in spoken:
+            raise ConfigError(f"{where}: got {dialect!r}, one of the upstream's dialects ({', '.join(spoken)}) was due")
+        if not isinstance(models, list) or not all(isinstance(one, str) for one in models):
+            raise ConfigError(f"{where}.{dialect}: got {models!r}, a list of models or globs was due")
+    return {dialect: tuple(models) for dialect, models in told.items()}
 
 
 def chain(pattern: str, names: Any, upstreams: Mapping[str, Upstream]) -> tuple[str, ...]:

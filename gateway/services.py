@@ -35,6 +35,7 @@ from gateway.orgs.members import Members
 from gateway.orgs.orgs import Orgs
 from gateway.people.people import People
 from gateway.people.sessions import Sessions
+from gateway.sealing import Vault
 from gateway.sign_on.state import SignOn
 from gateway.storage.store import Store
 from gateway.tracing import Tracing
@@ -60,6 +61,7 @@ class Services:
     sessions: Sessions
     orgs: Orgs
     members: Members
+    vault: Vault
     sign_on: SignOn
     invitations: Invitations
     budgets: Budgets
@@ -191,6 +193,7 @@ def open_services(config: Config, store: Store, transport: Transport, admin_toke
     accounts = parts.pop("accounts", None) or Accounts(store, clock)
     orgs = parts.pop("orgs", None) or Orgs(store, clock, accounts)
     owner, workers = parts.pop("owner", None), parts.pop("workers", 1)
+    vault = Vault(config, store.url)
     money, log = parts.pop("money", None) or Money(store, clock, owner=owner), Log(config.log_level, clock)
     outbox, errands = parts.pop("outbox", None) or open_outbox(config, store, clock, log), Errands()
     told = Parts(store, clock, accounts, outbox, log, errands, config.public_url)
@@ -206,7 +209,8 @@ def open_services(config: Config, store: Store, transport: Transport, admin_toke
         "orgs": orgs,
         "members": Members(store, clock, orgs, accounts),
         "invitations": Invitations(store, clock, orgs),
-        "sign_on": SignOn(config, store, clock, orgs),
+        "vault": vault,
+        "sign_on": SignOn(store, clock, orgs, vault),
         "limiter": Limiter(),
         "breakers": Breakers(config.breaker_failures, config.breaker_cooldown_s),
         "metrics": Metrics(),

@@ -35,12 +35,13 @@ class Speeches:
         Raises InvalidRequest where nobody can.
         """
         wire, only = self.own.wire, self._wanted.target
-        own = [name for name, upstream in upstreams.items() if upstream.speaks(wire.dialect)]
+        model_id = self._model.id
+        own = [name for name, upstream in upstreams.items() if upstream.speaks(wire.dialect, model_id)]
         if only is not None:
             if only not in own:
                 raise InvalidRequest(f"What the request refers to is kept where {self._model.id} is not served.")
             return [only]
-        others = [name for name, upstream in upstreams.items() if name not in own and upstream.dialect_of_words]
+        others = [name for name in upstreams if name not in own and upstreams[name].dialect_of_words(model_id)]
         if not wire.translatable:
             others = []
         if own or not others:
@@ -58,7 +59,8 @@ class Speeches:
     def to(self, upstream: Upstream) -> Speech | Untranslatable:
         """The call in the upstream's dialect, or why it cannot be put so."""
         wire = self.own.wire
-        dialect = wire.dialect if upstream.speaks(wire.dialect) else upstream.dialect_of_words
+        model_id = self._model.id
+        dialect = wire.dialect if upstream.speaks(wire.dialect, model_id) else upstream.dialect_of_words(model_id)
         found = self._spoken.get(dialect)
         if found is None:
             from gateway.translated import translate  # seldom needed: it brings every dialect along

@@ -11,13 +11,22 @@ import orjson
 from gateway.exchange import Exchange
 from gateway.sse import Event
 from gateway.upstreams.anthropic_messages import MessagesReader
+from gateway.upstreams.gemini_generate import GenerateReader
 from gateway.upstreams.openai_chat import ChatReader
+from gateway.upstreams.openai_responses import ResponsesReader
 from gateway.wires.chat import ChatWire
+from gateway.wires.gemini import GenerateWire
 from gateway.wires.messages import MessagesWire
+from gateway.wires.responses import ResponsesWire
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 WIRES: tuple[type[ChatWire] | type[MessagesWire], ...] = (ChatWire, MessagesWire)
-READERS: Mapping[type[Any], type[Any]] = {ChatWire: ChatReader, MessagesWire: MessagesReader}
+READERS: Mapping[type[Any], type[Any]] = {
+    ChatWire: ChatReader,
+    MessagesWire: MessagesReader,
+    ResponsesWire: ResponsesReader,
+    GenerateWire: GenerateReader,
+}
 
 
 def replace(owner: Any, name: str, value: Any) -> Any:

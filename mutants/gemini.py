@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from gateway import admission, auth
 from gateway.app import App
 from gateway.endpoints import gemini
 from gateway.errors import InvalidRequest, NotFound
 from gateway.services import Services
-from gateway.sse import Event
 from gateway.upstreams import gemini_generate
-from gateway.upstreams.gemini_generate import GenerateReader
 from gateway.wires import gemini as gemini_wire
 from gateway.wires.gemini import Array, GenerateWire
 from mutants._edits import without
-from mutants._patch import Edit, around, edit_request, replace
+from mutants._patch import Edit, around, edit_answers, edit_request, replace
 from mutants.failover import stop_chain
 from mutants.registry import mutant
 from schemas import catalogue
@@ -28,22 +24,7 @@ GENERATE = (GenerateWire,)
 
 def edit_chunks(edit: Edit) -> None:
     """Every chunk of a stream and every whole reply is read as `edit` makes it."""
-
-    @around(GenerateReader, "read")
-    def read(old: Any, self: GenerateReader, event: Event) -> Any:
-        try:
-            chunk = orjson.loads(event.data)
-        except ValueError:
-            return old(self, event)
-        return old(self, Event(event.name, orjson.dumps(edit(chunk))) if isinstance(chunk, dict) else event)
-
-    @around(GenerateWire, "read_whole")
-    def read_whole(old: Any, self: GenerateWire, body: bytes) -> Any:
-        try:
-            reply = orjson.loads(body)
-        except ValueError:
-            return old(self, body)
-        return old(self, orjson.dumps(edit(reply)) if isinstance(reply, dict) else body)
+    edit_answers(edit, GENERATE)
 
 
 def parts(edit: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Edit:

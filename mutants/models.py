@@ -13,9 +13,10 @@ from gateway.errors import NoAccess, NotFound, UnknownModel
 from gateway.pricing import Usage
 from gateway.wires.messages import MessagesWire
 from mutants._patch import around, replace
+from mutants.billing import edit_charges
 from mutants.registry import mutant
 from schemas import catalogue
-from schemas.catalogue import Model
+from schemas.catalogue import UC_PER_CREDIT, Model
 
 
 @mutant()
@@ -184,3 +185,22 @@ def tier_checked_against_balance() -> None:
             raise NoAccess(f"{model.id} needs a higher tier.")
 
     replace(admission, "check_tier", check_tier)
+
+
+@mutant("GD-210")
+def listed_media_model_not_callable() -> None:
+    """A picture, a video and a sound model that are listed are answered with an error."""
+    missing = ("flux-2-flex", "vidu-q3-pro", "audio-clone")
+
+    @around(admission, "find_model")
+    def find_model(old: Any, name: str, wire: Any) -> Model:
+        model: Model = old(name, wire)
+        if model.id in missing:
+            raise UnknownModel("no such model", admission.available_models())
+        return model
+
+
+@mutant()
+def media_charged_in_whole_credits() -> None:
+    """What is billed by the picture or the second costs whole credits: the rest is cut off."""
+    edit_charges(lambda charge_uc, _hold, row: charge_uc if row.unit is None else charge_uc - charge_uc % UC_PER_CREDIT)

@@ -10,13 +10,11 @@ from gateway import admission, counts, sse
 from gateway.chain import Failure
 from gateway.errors import UnknownModel
 from gateway.kept_responses import KeptResponses
-from gateway.sse import Event
 from gateway.upstreams import openai_responses
-from gateway.upstreams.openai_responses import ResponsesReader
 from gateway.upstreams.problems import broken
 from gateway.wires.responses import ResponsesWire
 from mutants._edits import without
-from mutants._patch import around, edit_request, replace
+from mutants._patch import around, edit_events, edit_frames, edit_request, replace
 from mutants.failover import stop_chain
 from mutants.registry import mutant
 
@@ -25,24 +23,12 @@ RESPONSES = (ResponsesWire,)
 
 def edit_read(edit: Any) -> None:
     """Every event of an upstream's stream is read as `edit` makes it."""
-
-    @around(ResponsesReader, "read")
-    def read(old: Any, self: ResponsesReader, event: Event) -> Any:
-        try:
-            told = orjson.loads(event.data)
-        except ValueError:
-            return old(self, event)
-        return old(self, Event(event.name, orjson.dumps(edit(told))) if isinstance(told, dict) else event)
+    edit_events(edit, RESPONSES)
 
 
 def edit_shown(edit: Any) -> None:
     """What is sent to the client for each event is what `edit(reader, frame)` makes of it."""
-    old = ResponsesReader.frame
-
-    def frame(reader: Any) -> bytes:
-        return bytes(edit(reader, old.fget(reader)))  # type: ignore[attr-defined]
-
-    setattr(ResponsesReader, "frame", property(frame))  # noqa: B010 - mypy knows it as read-only
+    edit_frames(edit, RESPONSES)
 
 
 @mutant()

@@ -13,6 +13,7 @@ from gateway import edge
 from gateway.endpoints import gpu_webhooks
 from gateway.gpu import delivering, deployments, outbox
 from gateway.gpu.outbox import Delivery, Secret
+from gateway.sealing import Vault
 from gateway.storage.tables import webhook_deliveries
 from mutants._patch import around, replace
 from mutants.registry import mutant
@@ -101,10 +102,13 @@ def webhook_rotation_forgotten() -> None:
     """A rotated secret is shown, and the one before goes on to sign."""
 
     @around(outbox, "rotate")
-    def rotate(old: Any, connection: Connection, payer_id: str, now_ms: int) -> Secret:
-        kept = outbox.secret_of(connection, payer_id)
-        made: Secret = old(connection, payer_id, now_ms) if kept is None else kept._replace(secret=outbox.new_secret())
+    def rotate(old: Any, connection: Connection, payer_id: str, now_ms: int, vault: Vault) -> Secret:
+        kept = outbox.secret_of(connection, payer_id, vault)
+        made: Secret = old(connection, payer_id, now_ms, vault) if kept is None else changed(kept)
         return made
+
+    def changed(kept: Secret) -> Secret:
+        return kept._replace(secret=outbox.new_secret())
 
 
 @mutant()

@@ -24,7 +24,7 @@ from suites.outcomes import HarnessError, NotApplicable, Untestable, Violation
 from suites.provisioning import UC_PER_CREDIT, Admin, Books, Key, User
 from suites.reply_schemas import Findings
 from suites.rig import Rig
-from suites.target import Policies, Target
+from suites.target import Elsewhere, Policies, Target
 
 T = TypeVar("T")
 FUNDED_CREDITS = 100_000
@@ -105,6 +105,16 @@ class Case:
         if len(chain) < 2:
             raise Untestable(f"upstreams.{endpoint} of the target file names {len(chain)} targets; due two")
         return chain
+
+    def elsewhere(self, endpoint: str) -> Elsewhere:
+        """The next model of an endpoint that providers of another dialect serve, too."""
+        if not self.target.translation:
+            raise Untestable("the target file has no `translation`: who answers in which other dialect is not known")
+        rows = self.target.translation.get(endpoint)
+        if not rows:
+            raise NotApplicable(f"the target file lists no translation.{endpoint}")
+        self._turn += 1
+        return rows[self._turn % len(rows)]
 
     # -- users ---------------------------------------------------------------------------------------------------
 

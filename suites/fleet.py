@@ -165,8 +165,10 @@ class Fleet:
         """What the provider answers to the very request of `entry`, without the gateway in between."""
         provider = self.providers[entry.provider]
         headers = {"content-type": "application/json"}
-        if provider["dialect"].startswith("anthropic"):
+        if entry.row["path"].endswith("/messages"):
             headers |= {"x-api-key": provider["key"], "anthropic-version": "2023-06-01"}
+        elif "enerateContent" in entry.row["path"]:
+            headers["x-goog-api-key"] = provider["key"]
         else:
             headers["authorization"] = f"Bearer {provider['key']}"
         url = provider["base_url"] + entry.row["path"]

@@ -101,8 +101,11 @@ def _read_terminal(heard: Heard, response: Mapping[str, Any]) -> None:
         heard.error = (str(failure.get("code")), str(failure.get("message")))
 
 
-def stream_problems(events: Sequence[Event]) -> list[str]:
-    """How a stream departs from the wire's order: created first, numbers without gaps, one terminal event, last."""
+def stream_problems(events: Sequence[Event], *, ended: bool = True) -> list[str]:
+    """How a stream departs from the wire's order: created first, numbers without gaps, one terminal event, last.
+
+    One that was cut off (not `ended`) owes no terminal event.
+    """
     told = [event.json for event in events if isinstance(event.json, dict)]
     kinds = [str(one.get("type")) for one in told]
     problems = [f"the first event is {kinds[:1]}"] if kinds[:1] != ["response.created"] else []
@@ -111,9 +114,9 @@ def stream_problems(events: Sequence[Event]) -> list[str]:
         problems.append(f"the sequence numbers are {numbers}")
     if kinds.count("response.created") != 1:
         problems.append(f"{kinds.count('response.created')} times response.created")
-    if sum(kind in TERMINALS for kind in kinds) != 1:
+    if (count := sum(kind in TERMINALS for kind in kinds)) > 1 or (ended and not count):
         problems.append(f"terminal events: {[kind for kind in kinds if kind in TERMINALS]}")
-    elif kinds[-1] not in TERMINALS:
+    elif count and kinds[-1] not in TERMINALS:
         problems.append(f"{kinds[-1]} comes after the terminal event")
     named = [event.name for event in events if isinstance(event.json, dict)]
     problems += [f"event {kind} is named {name!r}" for kind, name in zip(kinds, named, strict=True) if name != kind]

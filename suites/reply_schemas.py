@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, Final
 import jsonschema_rs
 
 from suites.exchange import Reply
+from suites.reply_kinds import kind_of
 from suites.sse import Event
+from suites.stream_grammars import GRAMMARS
 
 FOLDER: Final = Path(__file__).parent.parent / "schemas" / "replies"
 REQUIREMENTS: Final[Mapping[str, str]] = {  # kind -> requirement
@@ -44,54 +47,33 @@ REQUIREMENTS: Final[Mapping[str, str]] = {  # kind -> requirement
     "deleted_file": "SCH-025",
     "identity_provider": "SCH-026",
     "way_to_sign_in": "SCH-027",
+    "response": "SCH-028",
+    "response_event": "SCH-029",
+    "gemini_reply": "SCH-030",
+    "gemini_chunk": "SCH-031",
+    "google_error": "SCH-032",
+    "pictures": "SCH-033",
+    "clip": "SCH-034",
+    "sound": "SCH-035",
+    "usage_export": "SCH-036",
+    "response_token_count": "SCH-037",
+    "gemini_token_count": "SCH-038",
+    "gemini_models": "SCH-039",
+    "gemini_model": "SCH-040",
 }
-GPU_REPLIES: Final[Sequence[tuple[str, str, int, str]]] = (  # method, end of the path, status, kind
-    ("GET", r"/gpu", 200, "gpu_models"),
-    ("GET", r"/gpu/jobs", 200, "gpu_jobs"),
-    ("GET", r"/gpu/jobs/[^/]+", 200, "gpu_job"),
-    ("POST", r"/gpu/jobs/[^/]+/cancel", 200, "gpu_job"),
-    ("POST", r"/gpu/(run/)?[^/]+", 200, "gpu_job"),
-    ("POST", r"/gpu/(run/)?[^/]+", 202, "gpu_submission"),
-    ("GET", r"/deployments", 200, "deployments"),
-    ("POST", r"/deployments", 201, "deployment"),
-    ("GET", r"/deployments/[^/]+", 200, "deployment"),
-    ("PATCH", r"/deployments/[^/]+", 200, "deployment"),
-)
-KEPT_REPLIES: Final[Sequence[tuple[str, str, int, str]]] = (  # the same, of files and of single sign-on
-    ("POST", r"/v1/storage", 201, "stored_file"),
-    ("GET", r"/v1/storage", 200, "stored_files"),
-    ("GET", r"/v1/storage/[^/]+", 200, "stored_file"),
-    ("DELETE", r"/v1/storage/[^/]+", 200, "deleted_file"),
-    ("POST", r"/api/orgs/[^/]+/sso", 201, "identity_provider"),
-    ("GET", r"/api/orgs/[^/]+/sso/[^/]+", 200, "identity_provider"),
-    ("PATCH", r"/api/orgs/[^/]+/sso/[^/]+", 200, "identity_provider"),
-    ("POST", r"/api/auth/sso/start", 200, "way_to_sign_in"),
-)
-ACCOUNT_REPLIES: Final[Sequence[tuple[str, str, int, str]]] = (  # the same, of what people do at the dashboard
-    ("POST", r"/api/api-keys", 201, "api_key"),
-    ("GET", r"/api/api-keys", 200, "api_keys"),
-    ("GET", r"/api/api-keys/[^/]+", 200, "api_key"),
-    ("PATCH", r"/api/api-keys/[^/]+", 200, "api_key"),
-    ("POST", r"/api/api-keys/[^/]+/rotate", 200, "api_key"),
-    ("POST", r"/api/orgs", 201, "organisation"),
-    ("GET", r"/api/orgs/[^/]+", 200, "organisation"),
-    ("PATCH", r"/api/orgs/[^/]+", 200, "organisation"),
-    ("POST", r"/api/orgs/invitations/accept", 200, "organisation"),
-    ("GET", r"/api/orgs/[^/]+/members", 200, "members"),
-    ("GET", r"/api/orgs/[^/]+/audit-log", 200, "audit_log"),
-    ("GET", r"/api/orgs/[^/]+/usage", 200, "usage_log"),
-    ("POST", r"/api/auth/sign-up", 201, "session"),
-    ("POST", r"/api/auth/(sign-in|password)", 200, "session"),
-    ("GET", r"/api/auth/session", 200, "session"),
-    ("GET", r"/api(/orgs/[^/]+)?/statement", 200, "statement"),
-    ("GET", r"/api/credits", 200, "credits"),
-)
+COMMENTED: Final = ("chat_chunk", "response_event")  # streams in which a comment is a keepalive
+UNNAMED: Final = ("chat_chunk", "gemini_chunk")  # streams whose events are data alone
 MOST = 5  # problems told of one reply
+
+
+def _read(name: str) -> Any:
+    """A schema, by its file name or by an address that ends in it."""
+    return json.loads((FOLDER / name.rpartition("/")[2]).read_text())
 
 
 @cache
 def _validator(kind: str) -> Any:
-    return jsonschema_rs.Draft202012Validator(json.loads((FOLDER / f"{kind}.json").read_text()), validate_formats=True)
+    return jsonschema_rs.Draft202012Validator(_read(f"{kind}.json"), validate_formats=True, retriever=_read)
 
 
 def problems_of(kind: str, document: Any) -> list[str]:
@@ -120,40 +102,39 @@ class Findings:
     def look_at(self, reply: Reply) -> None:
         """Hold a finished reply against its schema."""
         kind = kind_of(reply)
-        if kind is None:
-            return
-        if reply.is_stream and kind in GRAMMARS:
-            problems: list[str] = []
-            for event in reply.events:
-                problems += event_problems(kind, event)
-            self.add(kind, [*problems[:MOST], *GRAMMARS[kind](reply)])
-        elif reply.type != "application/json":
-            self.add(kind, [f"{kind}: content-type is {reply.headers.get('content-type')!r}; due application/json"])
-        else:
-            self.add(kind, problems_of(kind, reply.document))
+        if kind is not None:
+            self.add(kind, reply_problems(kind, reply))
 
 
-def kind_of(reply: Reply) -> str | None:
-    """Which schema a reply must obey; None for what has none."""
-    path = reply.sent.url.partition("?")[0]
-    if reply.sent.method == "HEAD" or not path.startswith("http"):
-        return None
-    if reply.status >= 400:
-        return "error"
-    for method, ending, status, kind in GPU_REPLIES:
-        if (reply.sent.method, reply.status) == (method, status) and re.search(f"/v1{ending}$", path):
-            return kind
-    for method, ending, status, kind in (*KEPT_REPLIES, *ACCOUNT_REPLIES):
-        if (reply.sent.method, reply.status) == (method, status) and re.search(f"{ending}$", path):
-            return kind
-    if reply.status != 200:
-        return None
-    endings = (("/count_tokens", "token_count"), ("/models", "models"), ("/api-usage", "usage_log"))
-    for ending, kind in endings:
-        if path.endswith(ending):
-            return kind
-    kinds = {"chat": ("chat_completion", "chat_chunk"), "messages": ("message", "message_event")}
-    return kinds[reply.sent.wire][reply.is_stream] if reply.sent.wire in kinds else None
+def reply_problems(kind: str, reply: Reply) -> list[str]:
+    """How a reply departs from the schema of its kind, or a stream from its grammar."""
+    if reply.is_stream and kind in GRAMMARS:
+        problems = [problem for event in reply.events for problem in event_problems(kind, event)]
+        return [*problems[:MOST], *GRAMMARS[kind](reply)]
+    due = "text/csv" if kind == "usage_export" else "application/json"
+    if reply.type != due:
+        return [f"{kind}: content-type is {reply.headers.get('content-type')!r}; due {due}"]
+    if kind == "usage_export":
+        return problems_of(kind, read_csv(reply.raw))
+    return array_problems(kind, reply) if kind in GRAMMARS else problems_of(kind, reply.document)
+
+
+def array_problems(kind: str, reply: Reply) -> list[str]:
+    """How a stream that is one JSON array departs from its wire. One that was cut off is no JSON."""
+    if not isinstance(reply.document, list):
+        return [f"{kind}: no JSON array: {reply.raw[:200]!r}"] if reply.complete else []
+    problems = [problem for chunk in reply.document for problem in problems_of(kind, chunk)]
+    return [*problems[:MOST], *GRAMMARS[kind](reply)]
+
+
+def read_csv(raw: bytes) -> Mapping[str, Any]:
+    """A CSV file as its schema has it: the names of the first line, and the lines after it by these names."""
+    first: Sequence[str]
+    first, *lines = list(csv.reader(io.StringIO(raw.decode("utf-8", "replace"), newline=""))) or [[]]
+    rows = [
+        dict(zip(first, line, strict=False)) | ({"": "ragged"} if len(line) != len(first) else {}) for line in lines
+    ]
+    return {"columns": first, "rows": rows}
 
 
 def event_problems(kind: str, event: Event) -> list[str]:
@@ -161,88 +142,15 @@ def event_problems(kind: str, event: Event) -> list[str]:
     if event.strange:
         return [f"lines that are no field of an event: {event.strange}"]
     if event.is_comment:
-        return [] if kind == "chat_chunk" else [f"comment {event.comments} on a wire whose keepalive is event: ping"]
+        return [] if kind in COMMENTED else [f"comment {event.comments}, which is no keepalive of this wire"]
     if event.data == "[DONE]" and kind == "chat_chunk":
         return []
     if event.data is None:
         return [f"event {event.name!r} without data"]
-    if event.json is None:
-        return [f"data is no JSON: {event.data[:200]!r}"]
-    if kind == "message_event" and event.name != event.json.get("type"):
-        return [f"event: {event.name!r} bears data of type {event.json.get('type')!r}"]
-    if kind == "chat_chunk" and event.name:
+    if not isinstance(event.json, dict):
+        return [f"data is no JSON object: {event.data[:200]!r}"]
+    if kind in UNNAMED and event.name:
         return [f"event: {event.name!r}; this wire has data alone"]
+    if kind not in UNNAMED and event.name != event.json.get("type"):
+        return [f"event: {event.name!r} bears data of type {event.json.get('type')!r}"]
     return problems_of(kind, event.json)
-
-
-def chat_grammar(reply: Reply) -> list[str]:
-    """One role chunk first, one finish a choice, usage last, [DONE] at the very end; or an error event at the end."""
-    heard, problems = reply.heard, _transport(reply)
-    chunks = [event.json for event in reply.events if isinstance(event.json, dict)]
-    if len({chunk["id"] for chunk in chunks if "id" in chunk}) > 1:
-        problems.append("the id changes within the stream")
-    if heard.error:
-        if heard.terminals:
-            problems.append("[DONE] although the stream ended in an error")
-        if chunks and "error" not in chunks[-1]:
-            problems.append("events after the error event")
-        return problems
-    if reply.complete:
-        if heard.terminals != 1 or heard.after_terminal:
-            problems.append(
-                f"[DONE] came {heard.terminals} times, {heard.after_terminal} events after it; due once, last"
-            )
-        if heard.usages != 1 or not chunks or chunks[-1].get("choices") or not chunks[-1].get("usage"):
-            problems.append(f"usage was told {heard.usages} times; due once, in a last chunk with empty choices")
-        if set(heard.stops) != set(heard.texts):
-            problems.append(f"finish_reason for choices {sorted(heard.stops)}; due for {sorted(heard.texts)}")
-    return problems
-
-
-def message_grammar(reply: Reply) -> list[str]:
-    """message_start, blocks that open and close in order, message_delta, message_stop; or an error event at the end."""
-    problems, heard = _transport(reply), reply.heard
-    state, open_block, blocks = "start", None, 0
-    for event in reply.events:
-        kind = event.json.get("type") if isinstance(event.json, dict) else None
-        if kind == "ping" or kind is None:
-            continue
-        index = event.json.get("index")
-        match state, kind:
-            case "start", "message_start":
-                state = "body"
-            case "body", "content_block_start" if open_block is None and index == blocks:
-                open_block, blocks = index, blocks + 1
-            case "body", "content_block_delta" if index == open_block and index is not None:
-                pass
-            case "body", "content_block_stop" if index == open_block and index is not None:
-                open_block = None
-            case "body", "message_delta" if open_block is None:
-                state = "closing"
-            case "closing", "message_stop":
-                state = "end"
-            case (("start" | "body" | "closing"), "error"):
-                state = "error"
-            case _:
-                problems.append(
-                    f"{kind} (index {index}) in state {state}, block {open_block} open, {blocks} blocks so far"
-                )
-                return problems
-    if reply.complete and state not in ("end", "error"):
-        problems.append(f"the stream ended in state {state!r}, without message_stop or error")
-    if heard.error and heard.terminals:
-        problems.append("message_stop although the stream ended in an error")
-    return problems
-
-
-def _transport(reply: Reply) -> list[str]:
-    """What holds for the bytes of any stream that was read to its end."""
-    if reply.complete and reply.reader.tail:
-        return [f"the last event has no blank line after it: {reply.reader.tail[:200]!r}"]
-    return []
-
-
-GRAMMARS: Final[Mapping[str, Callable[[Reply], list[str]]]] = {
-    "chat_chunk": chat_grammar,
-    "message_event": message_grammar,
-}

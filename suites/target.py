@@ -62,6 +62,15 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A model that providers of another dialect serve on some endpoint, by translation."""
+
+    model: str
+    own: tuple[str, ...]  # the fleet's providers of the endpoint's own dialect, asked first
+    others: tuple[str, ...]  # those of another dialect, at least one
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One gateway to judge. URLs have no trailing slash."""
 
@@ -77,6 +86,7 @@ class Target:
     fleet_url: str | None = None
     usage_url: str | None = None
     upstreams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    translation: Mapping[str, tuple[Elsewhere, ...]] = field(default_factory=dict)  # by endpoint
     policies: Policies = field(default_factory=Policies)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: int = 1
@@ -173,6 +183,10 @@ def build_target(data: Any, where: str) -> Target:
         fleet_url=data["fleet"]["control_url"].rstrip("/") if "fleet" in data else None,
         usage_url=data["usage"]["url"] if "usage" in data else None,
         upstreams={name: tuple(chain) for name, chain in data.get("upstreams", {}).items()},
+        translation={
+            endpoint: tuple(Elsewhere(row["model"], tuple(row.get("own", ())), tuple(row["others"])) for row in rows)
+            for endpoint, rows in data.get("translation", {}).items()
+        },
         policies=Policies(**policies, **estimate),
         timeouts=Timeouts(**data.get("timeouts", {})),
         retries=data.get("retries", 1),

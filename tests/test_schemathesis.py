@@ -6,6 +6,7 @@ bodies, types and headers, nothing accepted that the document forbids, and no an
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,16 +57,15 @@ PASSED_ON = {  # path -> the model its body names; "" where the path does
     "/files/{name}": "",
     "/api/v1/gpu/{slug}": "",  # each model takes an input of its own
     "/api/orgs/{id}/sso": "",  # its members depend on its type
-    "/api/orgs/{id}/statement": "",  # of no month to come
-    "/api/statement": "",
-    "/api/v1/deployments": "",  # its slug may be taken, its numbers may not go together
-    "/api/v1/deployments/{slug}": "",
     **{f"{GEMINI_MODELS}:{method}": "" for method in ("generateContent", "streamGenerateContent", "countTokens")},
 }
 
 # Until the work is done, which takes minutes: here it is refused
 HELD = frozenset({"/api/v1/video/generations", "/api/v1/images/generations"})
 HELD_PROMPT = "A teapot [[fault: status status=400]]"
+PAST = "2026-01"
+HOOK = "https://hooks.example.com/done"
+NUMBERS = itertools.count()
 
 PERSONAL = ("/api/auth/session", "/api/api-keys", "/api/orgs")  # with the session of the dashboard
 
@@ -177,6 +177,21 @@ def aim(case: schemathesis.Case, live: Live) -> None:
         case.body["model"] = PASSED_ON[case.path]
         if case.path in HELD:
             case.body["prompt"] = HELD_PROMPT
+    together(case)
+
+
+def together(case: schemathesis.Case) -> None:
+    """What the document cannot say: a month has begun, a slug is free, a URL public, the least below the most."""
+    if case.path.endswith("/statement") and case.query:
+        case.query["month"] = PAST
+    if case.path.startswith("/api/v1/deployments") and isinstance(case.body, dict):
+        if "slug" in case.body:
+            case.body["slug"] = f"fuzzed-{next(NUMBERS)}"
+        if isinstance(case.body.get("webhookUrl"), str):
+            case.body["webhookUrl"] = HOOK
+        workers = [case.body.get(name) for name in ("minWorkers", "maxWorkers")]
+        if any(number is not None for number in workers):
+            case.body["minWorkers"], case.body["maxWorkers"] = sorted(number or 1 for number in workers)
 
 
 def whole(value: Any) -> Any:

@@ -67,6 +67,19 @@ SEEN_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "deleted_file": ("STO-004",),
     "identity_provider": ("SSO-010", "SSO-023"),
     "way_to_sign_in": ("SSO-019",),
+    "response": ("RSP-001",),
+    "response_event": ("RSP-002",),
+    "gemini_reply": ("GEM-001",),
+    "gemini_chunk": ("GEM-001",),
+    "google_error": ("GEM-013",),
+    "pictures": ("IMG-001",),
+    "clip": ("VID-001",),
+    "sound": ("AUD-001", "AUD-004"),
+    "usage_export": ("ACC-034",),
+    "response_token_count": ("RSP-011",),
+    "gemini_token_count": ("GEM-011",),
+    "gemini_models": ("GEM-012",),
+    "gemini_model": ("GEM-012",),
 }
 
 

@@ -15,6 +15,7 @@ from gateway.errors import Conflict, GatewayError, InvalidRequest, NotFound, sho
 from gateway.exchange import Exchange
 from gateway.gpu import deployments, outbox
 from gateway.gpu.deployments import Deployment
+from gateway.sealing import Vault
 from gateway.services import Services
 from gateway.storage.engine import StoreError
 
@@ -33,9 +34,9 @@ async def create(services: Services, exchange: Exchange) -> None:
     fields = body.parse(await exchange.read_body(services.config.max_body_bytes))
     now_ms = services.clock.now_ms()
     found = deployments.read(fields, services.config, new=True)
-    made = deployments.made(edge.new_id("dep"), key.payer_id, found, now_ms)
+    made = deployments.made(edge.new_id("dep"), key.payer_id, found, now_ms, services.vault)
     try:
-        secret = await services.store.write(lambda c: put(c, made, now_ms))
+        secret = await services.store.write(lambda c: put(c, made, now_ms, services.vault))
     except StoreError as error:
         if isinstance(error.__cause__, IntegrityError):  # another worker was first
             raise taken(made.slug) from None
@@ -60,9 +61,9 @@ async def change(services: Services, exchange: Exchange) -> None:
     values = deployments.read(fields, services.config, new=False)
 
     def write(connection: Connection) -> tuple[Deployment, str | None]:
-        new = deployments.changed(own(connection, key.payer_id, slug), values, now_ms)
+        new = deployments.changed(own(connection, key.payer_id, slug), values, now_ms, services.vault)
         deployments.replace(connection, new)
-        return new, first_secret(connection, new, now_ms)
+        return new, first_secret(connection, new, now_ms, services.vault)
 
     new, secret = await services.store.write(write)
     shown_ = deployments.view(new, services.config, now_ms)
@@ -78,19 +79,21 @@ async def drop(services: Services, exchange: Exchange) -> None:
     await exchange.respond_json({"slug": slug, "deleted": True})
 
 
-def put(connection: Connection, made: Deployment, now_ms: int) -> str | None:
+def put(connection: Connection, made: Deployment, now_ms: int, vault: Vault) -> str | None:
     """Keeps a new deployment; the payer's first webhook secret. Raises Conflict, InvalidRequest."""
     if deployments.find(connection, made.payer_id, made.slug) is not None:
         raise taken(made.slug)
     if deployments.count(connection, made.payer_id) >= deployments.MOST:
         raise InvalidRequest(f"There are {deployments.MOST} deployments already, which is as many as there may be.")
     deployments.put(connection, made)
-    return first_secret(connection, made, now_ms)
+    return first_secret(connection, made, now_ms, vault)
 
 
-def first_secret(connection: Connection, deployment: Deployment, now_ms: int) -> str | None:
+def first_secret(connection: Connection, deployment: Deployment, now_ms: int, vault: Vault) -> str | None:
     """The payer's first webhook secret, if one is needed."""
-    return None if deployment.webhook_url is None else outbox.first_secret(connection, deployment.payer_id, now_ms)
+    if deployment.webhook_url is None:
+        return None
+    return outbox.first_secret(connection, deployment.payer_id, now_ms, vault)
 
 
 def own(connection: Connection, payer_id: str, slug: str) -> Deployment:

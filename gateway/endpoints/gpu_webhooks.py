@@ -18,7 +18,7 @@ SHOWN_LENGTH = 4  # characters at the end of a secret that tell secrets apart
 async def show_secret(services: Services, exchange: Exchange) -> None:
     """Whether there is a secret, and since when; the secret itself is not shown again."""
     key = services.key_of(exchange)
-    found = await services.store.read(lambda c: outbox.secret_of(c, key.payer_id))
+    found = await services.store.read(lambda c: outbox.secret_of(c, key.payer_id, services.vault))
     await exchange.respond_json(view(found, services.clock.now_ms()))
 
 
@@ -27,7 +27,7 @@ async def rotate_secret(services: Services, exchange: Exchange) -> None:
     key = services.key_of(exchange)
     await exchange.read_body(services.config.max_body_bytes)
     now_ms = services.clock.now_ms()
-    made = await services.store.write(lambda c: outbox.rotate(c, key.payer_id, now_ms))
+    made = await services.store.write(lambda c: outbox.rotate(c, key.payer_id, now_ms, services.vault))
     await exchange.respond_json({"secret": made.secret, **view(made, now_ms)}, 201)
 
 
@@ -41,12 +41,12 @@ async def deliveries(services: Services, exchange: Exchange) -> None:
 
 
 def view(secret: Secret | None, now_ms: int) -> dict[str, Any]:
-    """What may be told of a secret."""
+    """What may be told of a secret; one that cannot be opened any more has no hint."""
     if secret is None:
         return {"createdAt": None, "hint": None, "previousUntil": None}
     until_ms = secret.previous_until_ms if now_ms < (secret.previous_until_ms or 0) else None
     return {
         "createdAt": iso_utc(secret.created_at_ms),
-        "hint": secret.secret[-SHOWN_LENGTH:],
+        "hint": None if secret.secret is None else secret.secret[-SHOWN_LENGTH:],
         "previousUntil": None if until_ms is None else iso_utc(until_ms),
     }

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway import edge
-from gateway.gpu import delivering, rows, watch
+from gateway.gpu import delivering, rows, sealed, watch
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -21,6 +21,10 @@ KEY_MS: Final = 86_400_000  # that an idempotency key is kept
 async def run(services: Services) -> None:
     """For ever."""
     await services.store.write(lambda c: rows.hurry(c, services.clock.now_ms()))
+    await services.store.write(lambda c: sealed.seal_old(c, services.vault))
+    if not services.vault.locks:
+        told = "values of `env` and webhook secrets are kept as they are: set `secret_key` to have them sealed"
+        services.log.write("warning", "unsealed", problem=told)
     await asyncio.gather(
         again_and_again(services, "gpu_poll", watch.poll_due, pause_s(services)),
         again_and_again(services, "gpu_webhooks", delivering.deliver_due, pause_s(services)),

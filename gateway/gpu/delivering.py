@@ -23,6 +23,9 @@ GONE: Final = 410  # the receiver wants nothing any more
 WAIT_MAX_S: Final = 86_400  # of a receiver that asks to be called later
 PENDING: Final = COLUMNS.state == "pending"
 ERROR_LENGTH_MAX: Final = 300
+LOST: Final = (
+    "The webhook secret cannot be opened: the gateway's `secret_key` was changed. POST /v1/webhooks/secret makes one."
+)
 
 
 async def deliver_due(services: Services) -> int:
@@ -65,12 +68,16 @@ async def attempt(services: Services, delivery: Delivery) -> tuple[int | None, s
     """(the answer's status, what went wrong, how long to wait at least); None for the last: it is of no use."""
     now_ms = services.clock.now_ms()
     body, secret = await services.store.read(
-        lambda c: (outbox.body_of(c, delivery), outbox.secret_of(c, delivery.payer_id))
+        lambda c: (outbox.body_of(c, delivery), outbox.secret_of(c, delivery.payer_id, services.vault))
     )
     if body is None or secret is None:
         return None, "There is nothing to send.", None
+    secrets = outbox.good_secrets(secret, now_ms)
+    if not secrets:
+        services.log.write("error", "webhook_secret", payer_id=delivery.payer_id, error=LOST)
+        return None, LOST, 0.0
     at_s = (now_ms - services.clock.offset_ms) // 1000  # real time: receivers refuse what is minutes away from theirs
-    headers = outbox.headers_of(outbox.good_secrets(secret, now_ms), delivery.id, at_s, body)
+    headers = outbox.headers_of(secrets, delivery.id, at_s, body)
     try:
         answer = await guard.call(
             services,

@@ -18,6 +18,8 @@ from gateway import guard
 from gateway.body import json_type
 from gateway.config import Config
 from gateway.errors import InvalidRequest, shown
+from gateway.gpu.sealed import Env, locked_env, locked_value, opened_value
+from gateway.sealing import Vault
 from gateway.storage.tables import deployments
 from gateway.usage import clean_text, iso_utc
 from schemas.catalogue import UC_PER_CREDIT
@@ -207,7 +209,7 @@ def webhook_url_of(value: Any, config: Config) -> str | None:
     return None if value is None else guard.checked(text("webhookUrl", value), config)
 
 
-def made(ident: str, payer_id: str, found: Mapping[str, Any], now_ms: int) -> Deployment:
+def made(ident: str, payer_id: str, found: Mapping[str, Any], now_ms: int, vault: Vault) -> Deployment:
     """A new deployment of the columns that its caller set. Raises InvalidRequest."""
     env = {name: value for name, value in found.get("env", {}).items() if value is not None}
     deployment = Deployment(
@@ -223,7 +225,7 @@ def made(ident: str, payer_id: str, found: Mapping[str, Any], now_ms: int) -> De
         idle_timeout_s=found.get("idle_timeout_s", RANGES["idleTimeout"].default),
         max_seconds=found.get("max_seconds", RANGES["maxSeconds"].default),
         webhook_url=found.get("webhook_url"),
-        env=json.dumps(env),
+        env=json.dumps(locked_env(vault, ident, env)),
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
         deployed_at_ms=now_ms,
@@ -231,23 +233,28 @@ def made(ident: str, payer_id: str, found: Mapping[str, Any], now_ms: int) -> De
     return checked(deployment)
 
 
-def changed(old: Deployment, found: Mapping[str, Any], now_ms: int) -> Deployment:
+def changed(old: Deployment, found: Mapping[str, Any], now_ms: int, vault: Vault) -> Deployment:
     """A deployment with other columns; it is deployed anew when its container changes. Raises InvalidRequest."""
     values = dict(found)
     if "env" in values:
-        env = {**json.loads(old.env)}
-        for name, value in values["env"].items():
-            if value is None:
-                env.pop(name, None)
-            elif value != HIDDEN:
-                env[name] = value
-        if len(env) > ENV_MAX:
-            raise InvalidRequest(f"`env` would have {len(env)} members; at most {ENV_MAX} were due.")
-        values["env"] = json.dumps(env)
+        values["env"] = json.dumps(merged(json.loads(old.env), values["env"], old.id, vault))
     new = old._replace(**values, updated_at_ms=now_ms)
     if any(getattr(new, column) != getattr(old, column) for column in REDEPLOYED):
         new = new._replace(deployed_at_ms=now_ms)
     return checked(new)
+
+
+def merged(env: Env, said: Mapping[str, str | None], ident: str, vault: Vault) -> Env:
+    """Variables, sealed, after what a caller said of some: what is said again as it was stays as it is kept."""
+    env = {**env}
+    for name, value in said.items():
+        if value is None:
+            env.pop(name, None)
+        elif value != HIDDEN and value != opened_value(vault, ident, name, env.get(name)):
+            env[name] = locked_value(vault, ident, name, value)
+    if len(env) > ENV_MAX:
+        raise InvalidRequest(f"`env` would have {len(env)} members; at most {ENV_MAX} were due.")
+    return env
 
 
 def checked(deployment: Deployment) -> Deployment:

@@ -19,6 +19,8 @@ from sqlalchemy import Connection, insert, select, update
 from gateway import edge
 from gateway.gpu import rows, views
 from gateway.gpu.job import Job
+from gateway.gpu.sealed import locked_secret, opened_secret
+from gateway.sealing import Vault
 from gateway.storage.tables import webhook_deliveries, webhook_secrets
 from gateway.usage import iso_utc
 from schemas.catalogue.gpu import WEBHOOKS
@@ -52,38 +54,52 @@ class Secret(NamedTuple):
     """A payer's secrets: the one that signs, and for a while the one before it."""
 
     payer_id: str
-    secret: str
+    secret: str | None  # None: it cannot be opened, because `secret_key` was changed
     created_at_ms: int
     previous: str | None
     previous_until_ms: int | None
 
 
-def secret_of(connection: Connection, payer_id: str) -> Secret | None:
+def secret_of(connection: Connection, payer_id: str, vault: Vault) -> Secret | None:
     """The payer's secrets."""
     row = connection.execute(select(webhook_secrets).where(webhook_secrets.c.payer_id == payer_id)).first()
-    return None if row is None else Secret(*row)
-
-
-def first_secret(connection: Connection, payer_id: str, now_ms: int) -> str | None:
-    """A secret for a payer who has none, to be shown once; None for one who has."""
-    if secret_of(connection, payer_id) is not None:
+    if row is None:
         return None
-    made = new_secret()
-    connection.execute(insert(webhook_secrets).values(payer_id=payer_id, secret=made, created_at_ms=now_ms))
-    return made
+    found = Secret(*row)
+    now, before = (opened_secret(vault, payer_id, text) for text in (found.secret, found.previous))
+    return found._replace(secret=now, previous=before)
 
 
-def rotate(connection: Connection, payer_id: str, now_ms: int) -> Secret:
-    """A new secret; the old one signs beside it for a day."""
-    old = secret_of(connection, payer_id)
-    until_ms = None if old is None else now_ms + WEBHOOKS.rotated_s * 1000
-    made = Secret(payer_id, new_secret(), now_ms, None if old is None else old.secret, until_ms)
+def first_secret(connection: Connection, payer_id: str, now_ms: int, vault: Vault) -> str | None:
+    """A secret for a payer who has none, to be shown once; None for one who has."""
+    if secret_of(connection, payer_id, vault) is not None:
+        return None
+    made = Secret(payer_id, new_secret(), now_ms, None, None)
+    connection.execute(insert(webhook_secrets).values(**kept(made, vault)))
+    return made.secret
+
+
+def rotate(connection: Connection, payer_id: str, now_ms: int, vault: Vault) -> Secret:
+    """A new secret; the old one, if it can be opened, signs beside it for a day."""
+    old = secret_of(connection, payer_id, vault)
+    before = None if old is None else old.secret
+    until_ms = None if before is None else now_ms + WEBHOOKS.rotated_s * 1000
+    made = Secret(payer_id, new_secret(), now_ms, before, until_ms)
     if old is None:
-        connection.execute(insert(webhook_secrets).values(**made._asdict()))
+        connection.execute(insert(webhook_secrets).values(**kept(made, vault)))
     else:
         mine = webhook_secrets.c.payer_id == payer_id
-        connection.execute(update(webhook_secrets).where(mine).values(**made._asdict()))
+        connection.execute(update(webhook_secrets).where(mine).values(**kept(made, vault)))
     return made
+
+
+def kept(secret: Secret, vault: Vault) -> dict[str, Any]:
+    """Secrets as the row that they are kept in."""
+    texts = {"secret": secret.secret, "previous": secret.previous}
+    locked = {
+        name: None if text is None else locked_secret(vault, secret.payer_id, text) for name, text in texts.items()
+    }
+    return secret._asdict() | locked
 
 
 def new_secret() -> str:
@@ -171,6 +187,8 @@ def signature(secret: str, message_id: str, at_s: int, body: bytes) -> str:
 
 
 def good_secrets(secret: Secret, now_ms: int) -> list[str]:
-    """The secrets that sign at a moment."""
+    """The secrets that sign at a moment; none where the newest cannot be opened."""
+    if secret.secret is None:
+        return []
     old = secret.previous if now_ms < (secret.previous_until_ms or 0) else None
     return [secret.secret, *([] if old is None else [old])]

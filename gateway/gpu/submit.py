@@ -31,6 +31,7 @@ from gateway.ledger.desk import Work
 from gateway.ledger.money import Apply
 from gateway.ledger.spending import SpendingLimitReached
 from gateway.ledger.transfers import InsufficientCredits, LedgerError
+from gateway.sealing import Vault
 from gateway.storage.engine import StoreError
 from gateway.upstreams import problems, runpod
 from gateway.upstreams.transport import Request, TransportError, read_all
@@ -103,7 +104,7 @@ async def submit(services: Services, caller: Caller, order: Order) -> Begun:
     job = new_job(services, caller, order, token)
     hold = hold_of(services, job, caller.key)
     try:
-        outcome = await services.money.together(lambda c, apply: open_job(c, apply, job, hold))
+        outcome = await services.money.together(lambda c, apply: open_job(c, apply, job, hold, services.vault))
     except StoreError as error:
         if not isinstance(error.__cause__, IntegrityError):
             raise
@@ -213,7 +214,7 @@ def hold_of(services: Services, job: Job, key: Key) -> Hold:
     )
 
 
-def open_job(connection: Connection, apply: Apply, job: Job, hold: Hold) -> Begun | LedgerError:
+def open_job(connection: Connection, apply: Apply, job: Job, hold: Hold, vault: Vault) -> Begun | LedgerError:
     """Sets credit aside and keeps the job's row; the ledger's refusal, which keeps no row."""
     outcome = apply(Work(hold))
     if isinstance(outcome, LedgerError):
@@ -224,7 +225,7 @@ def open_job(connection: Connection, apply: Apply, job: Job, hold: Hold) -> Begu
     rows.put(connection, made)
     secret = None
     if job.webhook_url is not None:
-        secret = outbox.first_secret(connection, job.payer_id, job.created_at_ms)
+        secret = outbox.first_secret(connection, job.payer_id, job.created_at_ms, vault)
     return Begun(made, secret=secret)
 
 

@@ -66,6 +66,7 @@ class Desk:
         self._put_usage = Insert(usage_log, dialect)
         self._find_spending = Lookup(spending, spending.c.scope, dialect)
         self._put_spending = Insert(spending, dialect, replaces=("spent_uc", "held_uc", "limit_uc", "told"))
+        self._counted: set[str] | None = None  # scopes with a counter, where this process alone makes them
         self._put_notices = Insert(notices, dialect, replaces=("scope",))  # of those there are, nothing changes
 
     def apply(self, connection: Connection, works: Sequence[Work]) -> list[Outcome]:
@@ -132,14 +133,13 @@ class Desk:
         used: set[tuple[str, str]] = set()
         shared: set[Account] = set()
         capped: list[HoldCommand] = []
-        kept: set[str] = set()  # scopes that another process may count, of whose limit this one has not heard
+        kept: set[str] = set()  # scopes that are counted if they have a counter, be there a limit now or not
         for command in commands:
             users.add(command.user_id)
             if isinstance(command, HoldCommand):
                 if command.caps:
                     capped.append(command)
-                if self._locks_rows:
-                    kept |= {key_scope(command.key_id or ""), org_scope(command.user_id)}
+                kept |= {key_scope(command.key_id or ""), org_scope(command.user_id)}
             elif isinstance(command, TopUp):
                 shared.add(WORLD)
             else:
@@ -170,9 +170,17 @@ class Desk:
             if (resolved := find_resolved(connection, hold_id)) is not None:
                 book.holds[hold_id] = resolved
                 wheres.add(resolved.counts or "")
+        if not self._locks_rows:  # nobody else makes counters
+            kept &= self._scopes_counted(connection)
         if capped or wheres or kept:
             self._load_spending(connection, book, capped, wheres, kept, period_of(now_ms))
         return book
+
+    def _scopes_counted(self, connection: Connection) -> set[str]:
+        """The scopes that have a counter, read once."""
+        if self._counted is None:
+            self._counted = set(connection.execute(select(spending.c.scope).distinct()).scalars())
+        return self._counted
 
     def _load_spending(
         self,
@@ -200,6 +208,8 @@ class Desk:
         for scope, (payer_id, limit_uc) in due.items():
             book.spending[(scope, period)], marked = recount(connection, payer_id, scope, period, limit_uc)
             self._put_spending(connection, [book.spending[(scope, period)]])
+            if self._counted is not None:
+                self._counted.add(scope)
             for ident in marked.keys() & book.holds.keys():
                 book.holds[ident] = book.holds[ident]._replace(counts=marked[ident])
 

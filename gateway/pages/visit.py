@@ -29,8 +29,8 @@ from gateway.pages import figures, forms
 from gateway.pages.forms import Problem
 from gateway.people import door
 from gateway.people.door import Caller
+from gateway.sealing import Sealer
 from gateway.sign_on.attempts import own_path
-from gateway.sign_on.sealing import Sealer
 
 if TYPE_CHECKING:
     from gateway.services import Services

@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from gateway import edge
-from gateway.sign_on.sealing import Sealer
+from gateway.sealing import Sealer
 
 LIFE_S: Final = 600  # to type a password and find the second factor
 ID_LENGTH: Final = 32  # characters: 190 bits; also a RelayState, which has at most 80

@@ -14,11 +14,11 @@ from gateway import body, edge, guard
 from gateway.errors import InvalidRequest, shown
 from gateway.orgs import permissions
 from gateway.people import emails
+from gateway.sealing import Sealer
 from gateway.sign_on import discovery
 from gateway.sign_on.discovery import Issuers
 from gateway.sign_on.providers import OIDC, SAML, Provider
 from gateway.sign_on.refusals import ProviderFailed
-from gateway.sign_on.sealing import Sealer
 
 if TYPE_CHECKING:
     from gateway.services import Services

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.config import Config
 from gateway.edge import Clock
+from gateway.errors import NoAccess
 from gateway.orgs.orgs import Orgs
+from gateway.sealing import Sealer, Vault
 from gateway.sign_on.discovery import Issuers
 from gateway.sign_on.providers import Providers
-from gateway.sign_on.sealing import Sealer, open_sealer
 from gateway.storage.store import Store
 
 REFRESHES_MAX: Final = 10  # of one provider within REFRESH_WINDOW_S, because a signature did not fit
@@ -33,17 +33,18 @@ class Refreshes:
 class SignOn:
     """The parts of single sign-on."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock, orgs: Orgs) -> None:
+    def __init__(self, store: Store, clock: Clock, orgs: Orgs, vault: Vault) -> None:
         self.providers = Providers(store, clock, orgs)
         self.issuers = Issuers()
         self.refreshes = Refreshes()
-        self._config = config
-        self._database = store.url
-        self._sealer: Sealer | None = None
+        self._vault = vault
 
     @property
     def sealer(self) -> Sealer:
-        """What seals; its secret is read, or made, when it is first needed. Raises NoAccess."""
-        if self._sealer is None:
-            self._sealer = open_sealer(self._config, self._database)
-        return self._sealer
+        """What seals. Raises NoAccess where the operator must choose a secret first."""
+        found = self._vault.sealer
+        if found is None:
+            raise NoAccess(
+                "Single sign-on needs the option `secret_key`, which the operator of this gateway has not set."
+            )
+        return found

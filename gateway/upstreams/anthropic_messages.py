@@ -214,9 +214,12 @@ def without_thinking(body: bytes) -> bytes:
     where thinking is enabled, it is disabled for this once.
     """
     stripped = without_blocks(body)
-    if stripped != body and lacks_thinking(orjson.loads(stripped)):
-        stripped = splice.set_member(stripped, "thinking", b'{"type":"disabled"}')
-    return stripped
+    return body if stripped == body else with_thinking_off(stripped)
+
+
+def with_thinking_off(body: bytes) -> bytes:
+    """The request, with thinking disabled if a tool loop goes on that began without."""
+    return splice.set_member(body, "thinking", b'{"type":"disabled"}') if lacks_thinking(orjson.loads(body)) else body
 
 
 def lacks_thinking(fields: Mapping[str, Any]) -> bool:
@@ -310,4 +313,8 @@ def is_thinking(body: bytes, block: Span) -> bool:
     return False
 
 
-MENDERS: Final = {"signature": without_thinking, "tool_id": with_plain_tool_ids}
+MENDERS: Final = {
+    "signature": without_thinking,
+    "unthought": with_thinking_off,
+    "tool_id": with_plain_tool_ids,
+}

@@ -5,7 +5,7 @@ Pure: bytes in, facts out. Source: wire reference, chapters 2, 4 and 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -223,15 +223,17 @@ def item_ids(response: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def without_sealed_reasoning(body: bytes) -> bytes:
-    """The request without the encrypted reasoning of its history, all other bytes as they were.
+    """The request without the encrypted reasoning of its history, which can be read only where it was written."""
+    return without_items(body, is_sealed)
 
-    It can be read only where it was written.
-    """
+
+def without_items(body: bytes, is_gone: Callable[[Any], bool]) -> bytes:
+    """The request without some items of its history, all other bytes as they were; the same if none would be left."""
     history = next((member.value for member in splice.members(body) if member.name == "input"), None)
     if history is None or body[history.start : history.start + 1] != b"[":
         return body
     items = [(span, orjson.loads(body[span.start : span.end])) for span in splice.elements(body, history.start)]
-    gone = [span for span, item in items if is_sealed(item)]
+    gone = [span for span, item in items if is_gone(item)]
     return splice.without(body, history, gone) if gone and len(gone) < len(items) else body
 
 

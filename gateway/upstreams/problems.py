@@ -20,6 +20,7 @@ DEPTH_MAX: Final = 8
 MESSAGE_NAMES: Final = ("message", "msg", "status_msg", "detail", "error_description", "error_message", "title")
 INNER_NAMES: Final = ("error", "upstream_error", "errors", "base_resp", "response", "detail", "cause", "body")
 SIGNATURE_WORDS: Final = (b"nvalid `signature`", b"nvalid signature", b"ignature in `thinking`")
+UNTHOUGHT_WORDS: Final = (b"xpected `thinking`", b"must start with a thinking block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,18 @@ def decoded(text: str) -> Any:
 
 def flaw_of(body: bytes) -> str | None:
     """What an upstream refused that can be mended, however deep the error is wrapped: a thinking block's signature that
-    does not verify (it was made by another upstream), encrypted reasoning likewise, or the id of a tool call in a
-    foreign alphabet.
+    does not verify (it was made by another upstream), encrypted reasoning likewise, reasoning that was never stored
+    there, a tool loop that began without
+    thinking (it was begun by another vendor), or the id of a tool call in a foreign alphabet.
     """
     if b"thinking" in body and any(words in body for words in SIGNATURE_WORDS):
         return "signature"
+    if any(words in body for words in UNTHOUGHT_WORDS):
+        return "unthought"
     if b"invalid_encrypted_content" in body or (b"ncrypted content" in body and b"could not be verified" in body):
         return "sealed"
+    if b"tem with id 'rs_" in body and b"not found" in body:
+        return "lost"
     if b"tool_use" in body and b"pattern" in body and b"id" in body:
         return "tool_id"
     return None

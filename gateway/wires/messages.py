@@ -73,7 +73,8 @@ class MessagesWire(Wire):
         return sse.frame(orjson.dumps({"type": "error", **body("api_error", message)}), b"error")
 
     def mended(self, body: bytes, flaw: str) -> bytes:
-        return anthropic_messages.MENDERS[flaw](body)
+        mender = anthropic_messages.MENDERS.get(flaw)
+        return body if mender is None else mender(body)
 
 
 class CountWire(Counting, MessagesWire):

@@ -183,7 +183,16 @@ class ResponsesWire(Wire):
         return {**head, "incomplete_details": None, "model": self.fields.get("model"), "output": [], **tail}
 
     def mended(self, body: bytes, flaw: str) -> bytes:
+        if flaw == "lost":
+            return openai_responses.without_items(body, self.is_lost)
         return openai_responses.without_sealed_reasoning(body) if flaw == "sealed" else body
+
+    def is_lost(self, item: Any) -> bool:
+        """Whether an input item is reasoning that nobody keeps, as that of a translated response is."""
+        if not isinstance(item, dict) or item.get("type") != "reasoning" or item.get("encrypted_content"):
+            return False
+        item_id = item.get("id")
+        return not isinstance(item_id, str) or self.kept.holder(item_id, self.user_id, self.clock.now_s()) is None
 
 
 class CountWire(Counting, ResponsesWire):

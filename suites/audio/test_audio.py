@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 from schemas.catalogue import MODELS
@@ -10,6 +11,7 @@ from suites.case import Case, expect_status, providers
 from suites.requirement import over, requirement
 
 SIGNS = (b"ID3", b"\xff", b"RIFF", b"OggS", b"fLaC")  # how sounds begin
+WORDS = "One key opens every model."
 
 
 @requirement("AUD-001")
@@ -70,3 +72,20 @@ async def test_refused(case: Case, what: str) -> None:
     expect_status(reply, *((403, "access_denied") if what == "poor" else (400, "invalid_request_error")))
     await case.nothing_upstream(reply)
     assert (await case.books()).charged_uc == 0
+
+
+@requirement("AUD-004")
+async def test_transcript(case: Case) -> None:
+    """What one operation spoke, the other hears: word for word, as text."""
+    case.model("audio")
+    spoken = await case.ask("audio", WORDS)
+    expect_status(spoken, 200)
+    sound = await case.request("GET", str(media.items(spoken.json)[0].get("url")))
+    link = f"data:audio/mpeg;base64,{b64encode(sound.raw).decode()}"
+    reply = await case.ask("audio", model="audio-asr", text=None, audio=link)
+    expect_status(reply, 200)
+    assert reply.json.get("text") == WORDS, f"heard {reply.json.get('text')!r}; said {WORDS!r}"
+    assert not reply.json.get("data"), f"a transcript has links: {reply}"
+    due = sum(MODELS[one.sent.document["model"]].unit_uc for one in (spoken, reply))
+    books = await case.books(rows=2)
+    assert books.charged_uc == due, f"charged {books.charged_uc} uc; due {due}"

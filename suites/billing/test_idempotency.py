@@ -71,7 +71,8 @@ async def test_another_request_under_the_key(case: Case, endpoint: str) -> None:
 @over(endpoint=ENDPOINTS, stream=MODES)
 async def test_failure_may_be_made_again(case: Case, endpoint: str, stream: bool) -> None:
     """All targets fail at first; the retry under the same key is what such keys are for."""
-    again = same_request(case, endpoint, stream, fault=f"status=503 call=1-{2 * (case.target.retries + 1)}")
+    attempts = len(case.chain(endpoint)) * (case.target.retries + 1)
+    again = same_request(case, endpoint, stream, fault=f"status=503 call=1-{attempts}")
     failed = await case.ask(**again)
     await case.reached("status", failed)
     expect_status(failed, 502, "api_error")

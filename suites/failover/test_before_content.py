@@ -18,6 +18,11 @@ def chain_of(case: Case, endpoint: str, first: int, second: int) -> list[str]:
     return [targets[0]] * first + [targets[1]] * second
 
 
+def whole_chain(case: Case, endpoint: str, times: int) -> list[str]:
+    """So many calls of each target, in order."""
+    return [target for target in case.chain(endpoint) for _ in range(times)]
+
+
 def tries(case: Case) -> int:
     """How often one target is tried."""
     return case.target.retries + 1
@@ -67,7 +72,7 @@ async def test_bounded_when_all_fail(case: Case, endpoint: str, stream: bool, fa
     """Every target fails for good: each is tried as often as documented."""
     reply = await case.ask(endpoint, stream=stream, fault=fault)
     entries = await case.reached(fault.split("=")[0], reply)
-    due = chain_of(case, endpoint, tries(case), tries(case))
+    due = whole_chain(case, endpoint, tries(case))
     assert providers(entries) == due, f"upstream calls {providers(entries)}; due {due}"
     expect_status(reply, 502, "api_error")
 

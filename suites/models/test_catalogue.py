@@ -48,7 +48,9 @@ async def test_all_listed(case: Case) -> None:
 
 async def served_and_charged(case: Case, endpoint: str, name: str, stream: bool) -> None:
     """One call with scripted usage: the answer, and the exact charge."""
-    reply = await case.ask(endpoint, model=name, stream=stream, answer="tokens=4 input_tokens=137 output_tokens=59")
+    reply = await case.ask(
+        endpoint, model=name, stream=stream, answer="tokens=4 input_tokens=137 output_tokens=59 reasoning_tokens=7"
+    )
     expect_status(reply, 200)
     assert reply.heard.text, f"text was due: {reply}"
     entry = await case.one_upstream_call(reply)

@@ -48,20 +48,22 @@ class Cli:
     tool: str
     arguments: Callable[[str], Mapping[str, str]]  # of that tool, for a shell command
     prepare: Callable[
-        [Path, str, str], tuple[list[str], dict[str, str]]
-    ]  # (home, base URL, key) -> arguments, variables
+        [Path, str, str, str], tuple[list[str], dict[str, str]]
+    ]  # (home, base URL, key, model) -> arguments, variables
 
     @property
     def program(self) -> str | None:
         """Where it is; None: not on this machine."""
         return shutil.which(self.name) or shutil.which(self.name, path=str(CACHE / "node_modules" / ".bin"))
 
-    def run(self, prompt: str, folder: Path, base_url: str, key: str) -> subprocess.CompletedProcess[str]:
-        """One task, in a folder of its own."""
+    def run(
+        self, prompt: str, folder: Path, base_url: str, key: str, model: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """One task, in a folder of its own, by the program's own model unless told otherwise."""
         home, place = folder / "home", folder / "work"
         home.mkdir()
         place.mkdir()
-        arguments, variables = self.prepare(home, base_url, key)
+        arguments, variables = self.prepare(home, base_url, key, model or self.model)
         program = self.program
         assert program is not None
         env = {"PATH": f"{Path(program).parent}:{os.environ['PATH']}", "HOME": str(home), "TMPDIR": str(folder)}
@@ -77,22 +79,22 @@ class Cli:
         )
 
 
-def _codex(home: Path, base_url: str, key: str) -> tuple[list[str], dict[str, str]]:
-    (home / "config.toml").write_text(CODEX.format(base_url=base_url, model="gpt-5.3-codex"))
+def _codex(home: Path, base_url: str, key: str, model: str) -> tuple[list[str], dict[str, str]]:
+    (home / "config.toml").write_text(CODEX.format(base_url=base_url, model=model))
     return ["exec", "--skip-git-repo-check"], {"CODEX_HOME": str(home), "HYPEREAL_API_KEY": key}
 
 
-def _claude(_: Path, base_url: str, key: str) -> tuple[list[str], dict[str, str]]:
+def _claude(_: Path, base_url: str, key: str, model: str) -> tuple[list[str], dict[str, str]]:
     variables = {
         "ANTHROPIC_BASE_URL": f"{base_url}/api",
         "ANTHROPIC_API_KEY": key,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",
     }
-    return ["--model", "claude-sonnet-4-6", "--allowedTools", "Bash", "-p"], variables
+    return ["--model", model, "--allowedTools", "Bash", "-p"], variables
 
 
-def _gemini(home: Path, base_url: str, key: str) -> tuple[list[str], dict[str, str]]:
+def _gemini(home: Path, base_url: str, key: str, model: str) -> tuple[list[str], dict[str, str]]:
     settings = home / ".gemini" / "settings.json"
     settings.parent.mkdir()
     settings.write_text(json.dumps(GEMINI))
@@ -102,7 +104,7 @@ def _gemini(home: Path, base_url: str, key: str) -> tuple[list[str], dict[str, s
         "GOOGLE_GEMINI_BASE_URL": f"{base_url}/api/v1/gemini",
         "GEMINI_API_KEY": key,
     }
-    return ["-y", "-m", "gemini-3.1-pro", "-p"], variables
+    return ["-y", "-m", model, "-p"], variables
 
 
 def _described(command: str) -> Mapping[str, str]:

@@ -45,11 +45,13 @@ def test_chains_take_the_first_pattern_that_fits() -> None:
 
 
 def test_a_fleet_replaces_addresses_and_keys() -> None:
-    loaded = config.load(providers={"openai": {"base_url": "http://127.0.0.1:1/openai/", "key": "k", "region": "x"}})
+    loaded = config.load(
+        providers={"openai": {"base_url": "http://127.0.0.1:1/openai/", "key": "s3cret", "region": "x"}}
+    )
     mine = loaded.upstreams["openai"]
-    assert (mine.base_url, mine.key) == ("http://127.0.0.1:1/openai", "k")
+    assert (mine.base_url, mine.key) == ("http://127.0.0.1:1/openai", "s3cret")
     assert loaded.upstreams["openai-eu"].base_url.endswith(":8101/openai-eu")
-    assert "k" not in repr(loaded.upstreams["openai"]).replace("key", "")
+    assert "s3cret" not in repr(loaded.upstreams["openai"])
 
 
 def test_upstreams_are_added_to_those_there_are(tmp_path: Path) -> None:
@@ -69,6 +71,18 @@ def test_an_upstream_may_speak_several_dialects(tmp_path: Path) -> None:
     first, second = config.load(file).chain("gpt-5.5")
     assert first.dialects == ("openai_chat", "openai_responses")
     assert (first.speaks("openai_chat"), second.speaks("openai_chat")) == (True, False)
+
+
+def test_a_model_may_not_be_served_in_every_dialect_of_its_upstream(tmp_path: Path) -> None:
+    file = tmp_path / "g.yaml"
+    row = {"dialect": ["openai_responses", "openai_chat"], "base_url": "https://a.example"}
+    lacks = {"openai_responses": ["gpt-audio*"]}
+    file.write_text(yaml.safe_dump({"upstreams": {"both": row | {"lacks": lacks}}, "chains": {"*": ["both"]}}))
+    (both,) = config.load(file).chain("gpt-5.5")
+    assert both.speaks("openai_responses", "gpt-5.5")
+    assert both.dialect_of_words("gpt-5.5") == "openai_responses"
+    assert not both.speaks("openai_responses", "gpt-audio-1.5-official")
+    assert both.dialect_of_words("gpt-audio-1.5-official") == "openai_chat"
 
 
 WRONG: dict[str, tuple[Any, str]] = {
@@ -99,6 +113,14 @@ WRONG: dict[str, tuple[Any, str]] = {
     "prefix of another dialect": (
         {"upstreams": {"a": {"dialect": "kling", "base_url": "http://x", "prefixes": {"fal": "/api"}}}},
         "upstreams.a.prefixes: got 'fal', one of the upstream's dialects (kling) was due",
+    ),
+    "models of another dialect": (
+        {"upstreams": {"a": {"dialect": "kling", "base_url": "http://x", "lacks": {"fal": ["x"]}}}},
+        "upstreams.a.lacks: got 'fal', one of the upstream's dialects (kling) was due",
+    ),
+    "one model": (
+        {"upstreams": {"a": {"dialect": "kling", "base_url": "http://x", "lacks": {"kling": "x"}}}},
+        "upstreams.a.lacks.kling: got 'x', a list of models or globs was due",
     ),
 }  # fmt: skip
 

@@ -137,7 +137,7 @@ def test_failover_and_what_is_told_when_all_have_failed() -> None:
         assert lab.upstreams == ["gemini", "gemini", "gemini-eu", "gemini-eu"]
         assert await lab.spent_uc() == GEMINI_UC
         everybody = ("gemini", "gemini-eu", "aggregator", "aggregator-eu")
-        lab = await open_lab(by_upstream(dict.fromkeys(everybody, [sick])))
+        lab = await open_lab(by_upstream({name: [sick] for name in everybody}))
         error = (await ask(lab)).json["error"]
         assert lab.upstreams == [name for name in everybody for _ in range(2)]
         assert (error["code"], error["status"]) == (502, "UNAVAILABLE")

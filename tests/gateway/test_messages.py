@@ -257,6 +257,34 @@ def test_a_tool_loop_goes_on_without_thinking_when_its_signature_is_refused() ->
     run(scene())
 
 
+UNTHOUGHT = "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`."
+
+
+def test_a_tool_loop_that_began_without_thinking_goes_on_without() -> None:
+    """As one does that another vendor's model began while Anthropic was down."""
+
+    async def scene() -> None:
+        lab = await open_lab([reply(400, refusal(UNTHOUGHT)), ok(message())])
+        begun = [*HI, {"role": "assistant", "content": [CALL]}, {"role": "user", "content": [RESULT]}]
+        answer = await lab.message(messages=begun, thinking={"type": "enabled", "budget_tokens": 1024})
+        assert answer.status == 200
+        assert lab.sent()["thinking"] == {"type": "disabled"}
+        assert lab.sent()["messages"] == begun
+        assert lab.upstreams == ["anthropic", "anthropic"]
+
+    run(scene())
+
+
+def test_a_refusal_that_no_other_thinking_can_mend_is_passed_on() -> None:
+    async def scene() -> None:
+        lab = await open_lab(lambda _request: reply(400, refusal(UNTHOUGHT)))
+        answer = await lab.message()
+        assert (answer.status, answer.error[1]) == (400, UNTHOUGHT)
+        assert len(lab.transport.requests) == 1
+
+    run(scene())
+
+
 def test_a_signature_refused_after_a_failover() -> None:
     async def scene() -> None:
         replies = {"anthropic": [error(500)], "anthropic-eu": [reply(400, refusal()), ok(message())]}

@@ -20,11 +20,12 @@ from gateway import config
 from gateway.edge import Clock
 from gateway.errors import NoAccess
 from gateway.people.passwords import Cost, Passwords
+from gateway.sealing import Sealer, Vault
 from gateway.sign_on import attempts, id_tokens, oidc
 from gateway.sign_on.discovery import KEYS_MAX, Issuer, fetch_document, fetch_keys
 from gateway.sign_on.id_tokens import Due, NoSuchKey
 from gateway.sign_on.refusals import ProviderFailed, SignOnRefused
-from gateway.sign_on.sealing import Sealer, open_sealer
+from gateway.sign_on.state import SignOn
 from gateway.storage.tables import sso_providers
 from gateway.upstreams.memory import MemoryReply
 from gateway.upstreams.transport import Request
@@ -294,15 +295,27 @@ def test_what_was_not_sealed_is_not_opened(text: str) -> None:
 def test_the_secret_is_made_beside_the_database(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'gateway.sqlite'}"
     settings = config.load(flags={"database": database})
-    sealed = open_sealer(settings, database).seal("x", "text")
-    assert open_sealer(settings, database).open("x", sealed) == "text"
+    assert list(tmp_path.iterdir()) == [], "not before it is needed"
+    sealed = Vault(settings, database).seal("x", "text")
+    assert sealed is not None
+    assert Vault(settings, database).open("x", sealed) == "text"
     (file,) = tmp_path.iterdir()
     assert (file.name, file.stat().st_mode & 0o777) == ("gateway.sqlite.key", 0o600)
     own = config.load(flags={"secret_key": "s" * 32})
-    assert open_sealer(own, database).open("x", sealed) is None
+    assert Vault(own, database).open("x", sealed) is None
     assert "s" * 32 not in repr(own)
-    with pytest.raises(NoAccess, match="secret_key"):
-        open_sealer(settings, "postgresql://a/b")
+    without = Vault(settings, "postgresql://a/b")
+    assert (without.locks, without.seal("x", "text"), without.open("x", sealed)) == (False, None, None)
+
+
+def test_there_is_no_sign_on_without_a_secret() -> None:
+    async def work() -> None:
+        services = (await open_lab([])).services
+        without = Vault(services.config, "postgresql://a/b")
+        with pytest.raises(NoAccess, match="secret_key"):
+            _ = SignOn(services.store, services.clock, services.orgs, without).sealer
+
+    run(work())
 
 
 def test_a_short_secret_is_refused() -> None:

@@ -33,7 +33,9 @@ from tests.gateway.responses_lab import (
     whole,
 )
 
-SERVED = [m for m in catalogue.MODELS.values() if "responses" in m.endpoints and m.vendor == "OpenAI"]
+BY_CHAT = ("gpt-audio-1.5-official", "gpt-realtime-1.5-official")  # test_translated has them
+LISTED = [m for m in catalogue.MODELS.values() if "responses" in m.endpoints and m.vendor == "OpenAI"]
+SERVED = [m for m in LISTED if m.id not in BY_CHAT]
 
 
 def name_of(model: Model) -> str:
@@ -276,6 +278,33 @@ def test_reasoning_that_another_upstream_sealed_is_left_out_and_the_request_sent
         assert lab.upstreams == ["openai", "openai", "openai-eu", "openai-eu"]
         assert lab.sent()["input"] == [entry for entry in history if entry is not SEALED]
         assert lab.sent(2)["input"] == history
+
+    run(scene())
+
+
+def test_reasoning_that_nobody_stored_is_left_out_and_the_request_sent_again() -> None:
+    """As that of a translated response is, which an SDK sends back with its id to a model of OpenAI's."""
+
+    async def scene() -> None:
+        lost = {"type": "reasoning", "id": "rs_tr4nsl4t3d0000", "summary": []}
+        said = f"Item with id '{lost['id']}' not found. Items are not persisted when `store` is set to false."
+        lab = await open_lab([error(404, said), ok(whole())])
+        history = [{"role": "user", "content": "x"}, lost, CALL, {"type": "function_call_output", "output": "1.50"}]
+        assert (await respond(lab, input=history)).status == 200
+        assert lab.upstreams == ["openai", "openai"]
+        assert lab.sent()["input"] == [entry for entry in history if entry is not lost]
+
+    run(scene())
+
+
+def test_reasoning_that_is_kept_is_never_left_out() -> None:
+    async def scene() -> None:
+        kept = {"type": "reasoning", "id": "rs_1", "summary": []}
+        lab = await open_lab([ok(whole(kept)), error(404, "Item with id 'rs_1' not found.")])
+        assert (await respond(lab)).status == 200
+        answer = await respond(lab, input=[{"role": "user", "content": "x"}, kept])
+        assert answer.error == ("invalid_request_error", "Item with id 'rs_1' not found.")
+        assert lab.upstreams == ["openai", "openai"]
 
     run(scene())
 

@@ -145,6 +145,18 @@ def test_responses_serves_every_model_and_charges_it(model: Model, stream: bool)
     run(play())
 
 
+@pytest.mark.parametrize("name", ["gpt-audio-1.5-official", "gpt-realtime-1.5-official"])
+def test_a_model_that_its_vendor_lacks_on_responses_is_asked_by_chat(name: str) -> None:
+    async def play() -> None:
+        lab = await open_lab([ok(completion("Hi"))])
+        answer = await respond(lab, model=name)
+        assert answer.json["output"][-1]["content"][0]["text"] == "Hi"
+        assert lab.transport.requests[-1].url.endswith("/openai/v1/chat/completions")
+        assert await lab.spent_uc() == price_uc(catalogue.MODELS[name], 10, 5)
+
+    run(play())
+
+
 def test_gemini_goes_on_at_a_chat_upstream() -> None:
     async def play() -> None:
         replies = {name: [DOWN] for name in ("gemini", "gemini-eu")} | {"aggregator": [streamed(chat_stream("Hi"))]}

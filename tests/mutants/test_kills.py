@@ -23,6 +23,7 @@ SAMPLE = (
     "error_body_has_code",
     "client_key_forwarded",
     "gpu_credits_rounded_down",
+    "translated_usage_doubled",
 )
 MISJUDGED = Job("settles_twice", "Every call is charged twice, which no check of the limits can tell.", ("RTL-006",))
 BROKEN = Job("no_such_mutant", "It does not start.", ("RTL-006",))

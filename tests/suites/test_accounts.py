@@ -20,7 +20,8 @@ from suites.budgets.test_mails import told
 from suites.exchange import Reply, Sent
 from suites.launch import mail_config
 from suites.processes import StartError
-from suites.reply_schemas import kind_of, problems_of
+from suites.reply_kinds import kind_of
+from suites.reply_schemas import problems_of
 
 # What a row of suites/accounts/permissions.yaml is called by the reference gateway, where that is another name.
 CALLED = {
@@ -99,7 +100,7 @@ def test_a_list_of_keys_has_no_secrets() -> None:
         ("POST", "/api/orgs/invitations/accept", 200, "organisation"),
         ("GET", "/api/orgs/org_1/audit-log?limit=2", 200, "audit_log"),
         ("GET", "/api/orgs/org_1/usage", 200, "usage_log"),
-        ("GET", "/api/orgs/org_1/usage/export", 200, None),
+        ("GET", "/api/orgs/org_1/usage/export", 200, "usage_export"),
         ("GET", "/api/orgs/org_1/statement", 200, "statement"),
         ("GET", "/api/statement?month=2026-11", 200, "statement"),
         ("POST", "/api/auth/sign-in", 401, "error"),

@@ -100,6 +100,18 @@ def test_what_is_missing_says_so() -> None:
         case().chain("chat")
     with pytest.raises(NotApplicable, match=r"models\.thinking"):
         case().model("thinking")
+    with pytest.raises(Untestable, match="no `translation`"):
+        case().elsewhere("chat")
+
+
+def test_models_of_another_dialect_are_taken_in_turn() -> None:
+    rows = {"chat": [{"model": "a", "others": ["x"]}, {"model": "b", "own": ["y"], "others": ["z"]}]}
+    mine = case(translation=rows)
+    taken = [mine.elsewhere("chat") for _ in range(4)]
+    assert sorted((row.model, row.own, row.others) for row in taken[:2]) == [("a", (), ("x",)), ("b", ("y",), ("z",))]
+    assert taken[:2] == taken[2:]
+    with pytest.raises(NotApplicable, match=r"translation\.gemini"):
+        mine.elsewhere("gemini")
 
 
 def test_without_provisioning_the_given_key_is_used() -> None:

@@ -10,7 +10,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from suites.exchange import Reply, Sent
 from suites.gpu_jobs import cost_uc, ident, seconds_uc
 from suites.outcomes import Violation
-from suites.reply_schemas import kind_of, problems_of
+from suites.reply_kinds import kind_of
+from suites.reply_schemas import problems_of
 
 MODEL: dict[str, Any] = {
     "slug": "sdxl",

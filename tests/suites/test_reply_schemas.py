@@ -10,7 +10,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from schemas.requirements import load
 from suites.exchange import Reply, Sent
-from suites.reply_schemas import FOLDER, REQUIREMENTS, Findings, kind_of, problems_of
+from suites.reply_kinds import kind_of
+from suites.reply_schemas import FOLDER, REQUIREMENTS, Findings, problems_of
 from tests.suites.test_wires import EVENTS, MESSAGE, chat_stream, named
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
@@ -38,7 +39,8 @@ def reply(raw: bytes, *, wire: str = "chat", status: int = 200, stream: bool = T
     kind = "text/event-stream; charset=utf-8" if stream else "application/json"
     path = {"chat": "/chat/completions", "messages": "/v1/messages"}.get(wire, wire)
     headers = CIMultiDictProxy(CIMultiDict({"content-type": kind}))
-    made = Reply(Sent("POST", f"http://h/api/v1{path}", {}, b"", wire), status, headers, 0.0, 0.0)
+    method = "GET" if wire in ("/models", "/api-usage") else "POST"
+    made = Reply(Sent(method, f"http://h/api/v1{path}", {}, b"", wire), status, headers, 0.0, 0.0)
     made.reader.feed(raw, 1.0)
     made.complete = complete
     return made
@@ -76,7 +78,7 @@ def without(index: int) -> list[Any]:
         (chat_stream(*CHUNKS[:2], ERROR, "[DONE]"), "[DONE] although the stream ended in an error"),
         (chat_stream(CHUNKS[0], CHUNKS[1] | {"id": "other"}, *CHUNKS[2:]), "the id changes"),
         (chat_stream(CHUNKS[0], CHUNKS[1] | {"object": "chat.completion"}, *CHUNKS[2:]), "chat_chunk at /"),
-        (chat_stream(*CHUNKS[:4], "{broken", "[DONE]"), "data is no JSON"),
+        (chat_stream(*CHUNKS[:4], "{broken", "[DONE]"), "data is no JSON object"),
         (b"event: x\n" + chat_stream(*CHUNKS), "this wire has data alone"),
         (b"rubbish\n" + chat_stream(*CHUNKS), "lines that are no field"),
         (b"event: keepalive\n\n" + chat_stream(*CHUNKS), "without data"),
@@ -106,7 +108,7 @@ def moved(place: int, **fields: Any) -> list[dict[str, Any]]:
             "event: 'stop' bears data of type 'message_stop'",
         ),
         (named(*SOUND).replace(b"event: message_stop\n", b""), "event: '' bears data"),
-        (b": ping\n\n" + named(*SOUND), "whose keepalive is event: ping"),
+        (b": ping\n\n" + named(*SOUND), "which is no keepalive of this wire"),
         (named(*moved(11, usage={})), "message_event at /"),
     ],
 )

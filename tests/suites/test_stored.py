@@ -11,7 +11,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from suites import stored
 from suites.exchange import Reply, Sent
-from suites.reply_schemas import kind_of, problems_of
+from suites.reply_kinds import kind_of
+from suites.reply_schemas import problems_of
 
 FILE = {
     "id": "obj_1",

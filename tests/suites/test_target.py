@@ -44,6 +44,9 @@ def test_every_hook() -> None:
         ({"policies": {"disconnect": "maybe"}}, "policies.disconnect: 'maybe' is not one of"),
         ({"features": ["telepathy"]}, "features: unknown 'telepathy'; known are "),
         ({"profile": "imaginary"}, "profile: unknown 'imaginary'; known are "),
+        ({"translation": {}}, "translation: {} should be non-empty"),
+        ({"translation": {"chat": [{"model": "m"}]}}, "translation.chat.0: 'others' is a required property"),
+        ({"translation": {"images": []}}, "'images' was unexpected"),
         ({"retries": -1}, "retries: -1 is less than the minimum"),
         (
             {"provisioning": {"kind": "sql", "url": "http://h", "token": "t"}},

@@ -21,7 +21,7 @@ deployments = Table(
     Column("idle_timeout_s", Integer, nullable=False),
     Column("max_seconds", Integer, nullable=False),
     Column("webhook_url", String),
-    Column("env", String, nullable=False),  # JSON: name -> value
+    Column("env", String, nullable=False),  # JSON: name -> [sealed value], or the value as it is
     Column("created_at_ms", BigInteger, nullable=False),
     Column("updated_at_ms", BigInteger, nullable=False),
     Column("deployed_at_ms", BigInteger, nullable=False),  # it goes live a while after
@@ -103,9 +103,9 @@ webhook_secrets = Table(
     "webhook_secrets",
     metadata,
     Column("payer_id", String, primary_key=True),
-    Column("secret", String, nullable=False),
+    Column("secret", String, nullable=False),  # sealed, or as it is
     Column("created_at_ms", BigInteger, nullable=False),
-    Column("previous", String),
+    Column("previous", String),  # the same
     Column("previous_until_ms", BigInteger),
 )
 

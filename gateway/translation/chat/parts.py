@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.body import json_type
 from gateway.errors import shown
+from gateway.translation.fields import due
 from gateway.translation.prompt import Content, File, Image, Sound, Text, Untranslatable
 
 Json = dict[str, Any]
@@ -31,14 +32,19 @@ PLAIN: Final = "text/"
 
 
 def read_content(content: Any, where: str) -> tuple[Piece, ...]:
-    """What `content` holds: a text, a list of parts, or nothing. Raises Untranslatable."""
+    """What `content` holds. Raises Untranslatable."""
+    return pieces_of(content, where, read_part)
+
+
+def pieces_of(content: Any, where: str, read: Callable[[Any, str], Piece | None]) -> tuple[Piece, ...]:
+    """What a text, a list of parts, or nothing holds; `read` reads a part. Raises Untranslatable."""
     if content is None or content == "":
         return ()
     if isinstance(content, str):
         return (Text(content),)
     if not isinstance(content, list):
         raise Untranslatable(f"`{where}` is {json_type(content)}; a text or an array was due.")
-    found = (read_part(part, f"{where}[{number}]") for number, part in enumerate(content))
+    found = (read(part, f"{where}[{number}]") for number, part in enumerate(content))
     return tuple(piece for piece in found if piece is not None)
 
 
@@ -46,9 +52,7 @@ def read_part(part: Any, where: str) -> Piece | None:
     """One part; None for one that is empty or tells thoughts."""
     if isinstance(part, str):
         return Text(part) if part else None
-    if not isinstance(part, dict):
-        raise Untranslatable(f"`{where}` is {json_type(part)}; an object was due.")
-    match part.get("type"):
+    match due(part, dict, where).get("type"):
         case "text" | "refusal" as kind:
             text = text_of(part.get(kind), f"{where}.{kind}")
             return Text(text) if text else None
@@ -66,18 +70,12 @@ def read_part(part: Any, where: str) -> Piece | None:
 
 def text_of(value: Any, where: str) -> str:
     """A text that may be null. Raises Untranslatable."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Untranslatable(f"`{where}` is {json_type(value)}; a string was due.")
-    return value
+    return "" if value is None else due(value, str, where)
 
 
 def object_of(value: Any, where: str) -> Mapping[str, Any]:
     """An object. Raises Untranslatable."""
-    if not isinstance(value, dict):
-        raise Untranslatable(f"`{where}` is {json_type(value)}; an object was due.")
-    return value
+    return due(value, dict, where)
 
 
 def read_image(value: Any, where: str) -> Image:

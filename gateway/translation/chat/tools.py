@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from gateway.body import json_type
 from gateway.errors import shown
 from gateway.translation.chat.parts import Json, object_of, text_of
+from gateway.translation.fields import due
 from gateway.translation.prompt import CUSTOM_SCHEMA, Prompt, Tool, ToolChoice, Untranslatable
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -26,9 +26,7 @@ def read_tools(fields: Mapping[str, Any]) -> tuple[Tool, ...]:
     offered = fields.get("tools")
     if offered is None:
         return ()
-    if not isinstance(offered, list):
-        raise Untranslatable(f"`tools` is {json_type(offered)}; an array was due.")
-    found = (read_tool(tool, f"tools[{number}]") for number, tool in enumerate(offered))
+    found = (read_tool(tool, f"tools[{number}]") for number, tool in enumerate(due(offered, list, "tools")))
     return tuple(tool for tool in found if tool is not None)
 
 

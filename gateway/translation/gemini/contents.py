@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.errors import shown
+from gateway.translation.fields import json_text
 from gateway.translation.gemini import fields
 from gateway.translation.prompt import (
     Content,
@@ -135,7 +136,7 @@ class Calls:
         if not name:
             raise Untranslatable(f"`{where}` has no name")
         args = fields.struct(call.get("args"), f"{where}.args")
-        made = ToolCall(self._free(ident), name, fields.json_text(args, f"{where}.args"))
+        made = ToolCall(self._free(ident), name, json_text(args, f"{where}.args"))
         self._open.append((ident, made))
         return made
 
@@ -172,7 +173,7 @@ def read_response(response: Mapping[str, Any], where: str) -> tuple[tuple[Text |
         [(name, inner)] = answer.items()
         failed = name == "error" and inner is not None
         value = inner if failed or name in RESULTS else answer
-    text = value if isinstance(value, str) else fields.json_text(value, f"{where}.response") if answer else ""
+    text = value if isinstance(value, str) else json_text(value, f"{where}.response") if answer else ""
     made: list[Text | Image | File] = [Text(text)] if text else []
     for place, part in fields.messages(response.get("parts"), f"{where}.parts"):
         made.append(read_media(part, place))

@@ -6,70 +6,46 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
-from gateway.body import json_type
+from gateway.translation.fields import due, json_text
+from gateway.translation.fields import number as a_number
 from gateway.translation.prompt import Untranslatable
 
 SNAKE = re.compile(r"_([a-z])")
 WHOLE_MAX: Final = 2**53
 
 
-def odd(where: str, value: Any, due: str) -> Untranslatable:
-    """What is to be said of a value of the wrong type."""
-    return Untranslatable(f"`{where}` is {json_type(value)}; {due} was due")
-
-
 def message(value: Any, where: str) -> dict[str, Any]:
     """A message with its members named in camelCase, without those that are null; an empty one for null."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise odd(where, value, "an object")
-    return {SNAKE.sub(lambda found: found[1].upper(), name): item for name, item in value.items() if item is not None}
+    members = {} if value is None else due(value, dict, where)
+    return {SNAKE.sub(lambda found: found[1].upper(), name): item for name, item in members.items() if item is not None}
 
 
 def struct(value: Any, where: str) -> Mapping[str, Any]:
     """An object whose names are the caller's own; an empty one for null."""
-    if value is not None and not isinstance(value, Mapping):
-        raise odd(where, value, "an object")
-    return value or {}
+    return {} if value is None else due(value, dict, where)
 
 
 def messages(value: Any, where: str) -> list[tuple[str, dict[str, Any]]]:
     """Each message of a list, and where it stands."""
-    if not isinstance(value, list):
-        if value is None:
-            return []
-        raise odd(where, value, "an array")
-    return [(f"{where}[{at}]", message(item, f"{where}[{at}]")) for at, item in enumerate(value)]
+    items = [] if value is None else due(value, list, where)
+    return [(f"{where}[{at}]", message(item, f"{where}[{at}]")) for at, item in enumerate(items)]
 
 
 def text(fields: Mapping[str, Any], name: str, where: str) -> str:
     """A text; "" where it is absent."""
-    value = fields.get(name, "")
-    if not isinstance(value, str):
-        raise odd(f"{where}.{name}", value, "a string")
-    return value
+    return due(fields.get(name, ""), str, f"{where}.{name}")
 
 
 def texts(fields: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
     """A list of texts, without those that are empty."""
-    value = fields.get(name, [])
-    if not isinstance(value, list):
-        raise odd(f"{where}.{name}", value, "an array")
-    for at, item in enumerate(value):
-        if not isinstance(item, str):
-            raise odd(f"{where}.{name}[{at}]", item, "a string")
-    return tuple(filter(None, value))
+    value = due(fields.get(name, []), list, f"{where}.{name}")
+    return tuple(filter(None, (due(item, str, f"{where}.{name}[{at}]") for at, item in enumerate(value))))
 
 
 def number(fields: Mapping[str, Any], name: str, where: str) -> float | None:
     """A number; None where it is absent."""
     value = fields.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise odd(f"{where}.{name}", value, "a number")
-    return value
+    return None if value is None else a_number(value, f"{where}.{name}")
 
 
 def whole(fields: Mapping[str, Any], name: str, where: str) -> int | None:
@@ -85,15 +61,7 @@ def whole(fields: Mapping[str, Any], name: str, where: str) -> int | None:
 def schema(fields: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any] | None:
     """A schema, as it is; None where it is absent."""
     value = fields.get(name)
-    if value is not None and not isinstance(value, Mapping):
-        raise odd(f"{where}.{name}", value, "an object")
+    if value is None:
+        return None
     json_text(value, f"{where}.{name}")  # it must be written again
-    return value
-
-
-def json_text(value: Any, where: str) -> str:
-    """A JSON value as text."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        raise Untranslatable(f"`{where}` is nested too deep") from None
+    return due(value, dict, f"{where}.{name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.translation.fields import due
 from gateway.translation.gemini import fields
 from gateway.translation.prompt import Untranslatable
 
@@ -69,9 +70,8 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 def below(value: Any, where: str, depth: int) -> dict[str, Any]:
     """Schemas by name; the names are the caller's own."""
-    if not isinstance(value, Mapping):
-        raise fields.odd(where, value, "an object")
-    return {name: json_schema(inner, f"{where}.{name}", depth + 1) for name, inner in value.items()}
+    named = due(value, dict, where).items()
+    return {name: json_schema(inner, f"{where}.{name}", depth + 1) for name, inner in named}
 
 
 def count(value: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.errors import shown
+from gateway.translation.fields import due
 from gateway.translation.gemini import fields
 from gateway.translation.prompt import EFFORTS, Thinking, Untranslatable, budget_of, effort_of
 
@@ -32,9 +33,7 @@ def read(config: Any, where: str) -> Thinking | None:
     if config is None:
         return None
     told = fields.message(config, where)
-    shows = told.get("includeThoughts", False)
-    if not isinstance(shows, bool):
-        raise fields.odd(f"{where}.includeThoughts", shows, "a boolean")
+    shows = due(told.get("includeThoughts", False), bool, f"{where}.includeThoughts")
     level: str | None = fields.text(told, "thinkingLevel", where).lower() or None
     if level == UNSPECIFIED:
         level = None

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from gateway.translation.messages.fields import due, member, optional, text_of
+from gateway.translation.fields import due, json_text
+from gateway.translation.messages.fields import member, optional
 from gateway.translation.prompt import Content, File, Image, Role, Text, ToolCall, ToolResult, Turn, Untranslatable
 
 Json = Mapping[str, Any]
@@ -155,7 +156,7 @@ SHOWN: Final[Mapping[str, Callable[[Json, str], Iterator[Text | Image | File]]]]
 
 
 def _call(block: Json, where: str) -> ToolCall:
-    arguments = text_of(member(block, "input", dict, where), f"{where}.input")
+    arguments = json_text(member(block, "input", dict, where), f"{where}.input")
     return ToolCall(member(block, "id", str, where), member(block, "name", str, where), arguments)
 
 

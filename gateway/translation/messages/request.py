@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.translation.fields import due
 from gateway.translation.messages import blocks as messages_blocks
 from gateway.translation.messages import content as messages_content
 from gateway.translation.messages import history as messages_history
 from gateway.translation.messages import thinking as messages_thinking
 from gateway.translation.messages import tools as messages_tools
-from gateway.translation.messages.fields import due, member, number, optional, plain
+from gateway.translation.messages.fields import member, number, optional, plain
 from gateway.translation.messages.schema import closed
 from gateway.translation.prompt import Format, Prompt, Thinking, Untranslatable, joined
 from schemas.catalogue import Model

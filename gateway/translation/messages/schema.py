@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.translation.messages.fields import text_of
+from gateway.translation.fields import json_text
 
 LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")  # of schemas
 NAMED: Final = ("properties", "$defs", "definitions")  # schemas by name
@@ -22,7 +22,7 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises Untranslatable.
     """
-    made: dict[str, Any] = orjson.loads(text_of(dict(schema), "schema"))
+    made: dict[str, Any] = orjson.loads(json_text(dict(schema), "schema"))
     left = [made]
     while left:
         one = left.pop()

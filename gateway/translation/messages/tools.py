@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from gateway.translation.messages.fields import due, member, optional, plain
+from gateway.translation.fields import due
+from gateway.translation.messages.fields import member, optional, plain
 from gateway.translation.prompt import CUSTOM_SCHEMA, Prompt, Tool, ToolChoice, Untranslatable
 
 Json = dict[str, Any]

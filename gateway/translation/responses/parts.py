@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.body import json_type
 from gateway.errors import shown
-from gateway.translation.chat.parts import DATA_URL, Json, Piece, data_of, object_of, read_sound, text_of
+from gateway.translation.chat.parts import DATA_URL, Json, Piece, data_of, object_of, pieces_of, read_sound, text_of
 from gateway.translation.prompt import Content, File, Image, Text, Untranslatable
 
 PDF: Final = "application/pdf"
@@ -18,15 +17,8 @@ DETAILS: Final[Mapping[str, str]] = {"low": "low", "high": "high", "original": "
 
 
 def read_content(content: Any, where: str) -> tuple[Piece, ...]:
-    """What `content` or `output` holds: a text, a list of parts, or nothing. Raises Untranslatable."""
-    if content is None or content == "":
-        return ()
-    if isinstance(content, str):
-        return (Text(content),)
-    if not isinstance(content, list):
-        raise Untranslatable(f"`{where}` is {json_type(content)}; a text or an array was due.")
-    found = (read_part(part, f"{where}[{number}]") for number, part in enumerate(content))
-    return tuple(piece for piece in found if piece is not None)
+    """What `content` or `output` holds. Raises Untranslatable."""
+    return pieces_of(content, where, read_part)
 
 
 def read_part(part: Any, where: str) -> Piece | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gateway.body import json_type
 from gateway.errors import shown
 from gateway.translation.chat.parts import Json, object_of, text_of
 from gateway.translation.chat.tools import name_of, read_function, read_mode, valid_name
+from gateway.translation.fields import due
 from gateway.translation.prompt import Prompt, Tool, ToolChoice, Untranslatable
 
 BETWEEN_NAMES: Final = "--"  # of a namespace and its tool: in every dialect's alphabet, and in hardly any name
@@ -60,9 +60,7 @@ def tools_of(offered: Any, where: str, namespace: str = "") -> Iterator[Tool]:
     """The functions and custom tools of a list, those of its namespaces among them. Raises Untranslatable."""
     if offered is None:
         return
-    if not isinstance(offered, list):
-        raise Untranslatable(f"`{where}` is {json_type(offered)}; an array was due.")
-    for number, tool in enumerate(offered):
+    for number, tool in enumerate(due(offered, list, where)):
         place = f"{where}[{number}]"
         members = object_of(tool, place)
         match members.get("type"):

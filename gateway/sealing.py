@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from hmac import digest
 from pathlib import Path
@@ -19,7 +20,6 @@ from sqlalchemy import make_url
 
 from gateway import edge
 from gateway.config import Config
-from gateway.errors import NoAccess
 from gateway.storage.engine import is_memory
 
 KEY_BYTES: Final = 32
@@ -56,16 +56,53 @@ class Sealer:
         return digest(self._secret, b"windtunnel seal " + purpose.encode(), sha256)
 
 
-def open_sealer(config: Config, database: str) -> Sealer:
-    """The sealer of this gateway. Raises NoAccess where the operator must choose a secret first."""
+class Vault:
+    """The sealer of a gateway; its secret is read, or made, when it is first needed."""
+
+    def __init__(self, config: Config, database: str) -> None:
+        self._config = config
+        self._database = database
+        self._sealer: Sealer | None = None
+
+    @property
+    def locks(self) -> bool:
+        """Whether there is a secret to seal with; with another database than SQLite the operator must choose it."""
+        return self._config.secret_key is not None or has_place(self._database)
+
+    @property
+    def sealer(self) -> Sealer | None:
+        """The sealer; None where the operator must choose a secret first."""
+        if self._sealer is None and self.locks:
+            self._sealer = Sealer(secret_of(self._config, self._database))
+        return self._sealer
+
+    def seal(self, purpose: str, text: str) -> str | None:
+        """The text, sealed; None where there is no secret to do it with."""
+        sealer = self.sealer
+        return None if sealer is None else sealer.seal(purpose, text)
+
+    def open(self, purpose: str, sealed: str) -> str | None:
+        """The text; None where it was sealed with another secret, or the one that it was sealed with is gone."""
+        sealer = self.sealer
+        return None if sealer is None else sealer.open(purpose, sealed)
+
+
+def has_place(database: str) -> bool:
+    """Whether a secret of this database's own has a place to be: the process that it lives in, or beside its file."""
+    return is_memory(database) or make_url(database).get_backend_name() == "sqlite"
+
+
+def secret_of(config: Config, database: str) -> bytes:
+    """The secret of this gateway, where `Vault.locks`."""
     if config.secret_key is not None:
-        return Sealer(sha256(config.secret_key.encode()).digest())
-    if is_memory(database):
-        return Sealer(edge.random_bytes(KEY_BYTES))
-    url = make_url(database)
-    if url.get_backend_name() != "sqlite":
-        raise NoAccess("Single sign-on needs the option `secret_key`, which the operator of this gateway has not set.")
-    return Sealer(kept_key(Path(f"{url.database}.key")))
+        return sha256(config.secret_key.encode()).digest()
+    return passing_key() if is_memory(database) else kept_key(Path(f"{make_url(database).database}.key"))
+
+
+@cache
+def passing_key() -> bytes:
+    """The key for what lives no longer than this process."""
+    return edge.random_bytes(KEY_BYTES)
 
 
 def kept_key(file: Path) -> bytes:
