@@ -64,11 +64,7 @@ def find_model(name: str, wire: Place) -> Model:
 
 def check_served(services: Services, model: Model, wire: Wire) -> None:
     """Raises InvalidRequest where none of the model's upstreams can answer, not even by translation."""
-    upstreams = services.chain_of(model.id).values()
-    if upstreams and not any(
-        upstream.speaks(wire.dialect, model.id) or (wire.translatable and upstream.dialect_of_words(model.id))
-        for upstream in upstreams
-    ):
+    if services.chain_of(model.id) and not services.route_of(model.id, wire).dialects:
         places = [PLACE[endpoint] for endpoint in PLACE if endpoint in model.endpoints - {wire.name}]
         hint = f"; use {places[0]} instead" if places else ""
         raise InvalidRequest(f"None of {model.id}'s upstreams serves it on {wire.endpoint}{hint}.")

@@ -74,9 +74,9 @@ class Call:
         self.raw = raw
         self.wanted = wanted
         self.upstreams = services.chain_of(model.id)
-        self.speeches = Speeches(wire, model, fields, raw, wanted, services.clock)
+        self.speeches = Speeches(wire, model, services.route_of(model.id, wire), fields, raw, wanted, services.clock)
         self.speech = self.speeches.own  # of the present attempt, or the last
-        self.run = chain.Run(self.speeches.targets(self.upstreams), services.policy, self.allows)
+        self.run = chain.Run(self.speeches.targets(), services.policy, self.allows)
         self.upstream: Upstream | None = None  # of the present attempt, or the last
         self.breaker: Breaker | None = None  # of the present attempt, while it has no verdict
         self.reply: Reply | None = None
@@ -100,12 +100,12 @@ class Call:
 
     def allows(self, target: str) -> bool:
         """Whether the target's breaker lets an attempt through, and the call can be put in its dialect."""
-        return allows(self.services, self.model.id, target) and self.speeches.fits(self.upstreams[target])
+        return allows(self.services, self.model.id, target) and self.speeches.fits(target)
 
     async def open(self, step: Step) -> Reply | Failure:
         """Sends the request of an attempt: the reply once the head of a success has come, or the failure."""
         services = self.services
-        speech = self.speeches.to(self.upstreams[step.target])
+        speech = self.speeches.to(step.target)
         if isinstance(speech, Untranslatable):  # tried all the same, because every breaker is open
             return self.failure or Failure(Verdict.NEXT, str(speech))
         self.speech = speech

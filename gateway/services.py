@@ -37,10 +37,12 @@ from gateway.people.people import People
 from gateway.people.sessions import Sessions
 from gateway.sealing import Vault
 from gateway.sign_on.state import SignOn
+from gateway.speeches import Route, route
 from gateway.storage.store import Store
 from gateway.tracing import Tracing
 from gateway.tracing import opened as open_tracing
 from gateway.upstreams.transport import Transport
+from gateway.wires.wire import Wire
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -81,6 +83,7 @@ class Services:
     draining: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no message may hold
     chains: dict[str, dict[str, Upstream]] = field(default_factory=dict)  # by model, as looked up so far
+    routes: dict[tuple[str, str, bool], Route] = field(default_factory=dict)  # by model and dialect, likewise
     replays: Replays = field(default_factory=Replays)
     kept_responses: KeptResponses = field(default_factory=KeptResponses)
     gpu_looks: dict[str, asyncio.Task[Job | None]] = field(default_factory=dict)  # under way, by job id
@@ -131,6 +134,14 @@ class Services:
         found = self.chains.get(model_id)
         if found is None:
             found = self.chains[model_id] = {upstream.name: upstream for upstream in self.config.chain(model_id)}
+        return found
+
+    def route_of(self, model_id: str, wire: Wire) -> Route:
+        """Who of a model's upstreams answers calls on a wire, and in which dialect."""
+        key = (model_id, wire.dialect, wire.translatable)
+        found = self.routes.get(key)
+        if found is None:
+            found = self.routes[key] = route(self.chain_of(model_id), model_id, wire)
         return found
 
     def report(self, error: BaseException, exchange: Exchange) -> None:

@@ -118,8 +118,9 @@ def translation_never_tried() -> None:
     """Only upstreams of the caller's own dialect are asked."""
 
     @around(Speeches, "targets")
-    def targets(old: Any, self: Speeches, upstreams: Any) -> list[str]:
-        return [name for name in old(self, upstreams) if upstreams[name].speaks(self.own.wire.dialect)]
+    def targets(old: Any, self: Speeches) -> tuple[str, ...]:
+        old(self)
+        return self._route.own
 
 
 @mutant()
@@ -293,11 +294,11 @@ def unspeakable_held_then_failed() -> None:
     """A call that nobody can be asked is admitted, and fails when its upstreams are tried."""
 
     @around(Speeches, "targets")
-    def targets(old: Any, self: Speeches, upstreams: Any) -> list[str]:
+    def targets(old: Any, self: Speeches) -> tuple[str, ...]:
         try:
-            names: list[str] = old(self, upstreams)
+            names: tuple[str, ...] = old(self)
         except InvalidRequest:
-            return list(upstreams)
+            return self._route.others
         return names
 
 

@@ -39,7 +39,11 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("responses")
-    with processes.fleet(folder) as fleet, processes.gateway(folder, fleet.told["fleet"]["base_url"]) as gateway:
+    words = ("--set", "breaker_failures=1000")  # failures of one test are nothing to the next
+    with (
+        processes.fleet(folder) as fleet,
+        processes.gateway(folder, fleet.told["fleet"]["base_url"], *words) as gateway,
+    ):
         told = gateway.told["gateway"]
         admin = Gateway(processes.target_of(fleet.told["fleet"], told))
         yield Running(told["base_url"], admin)

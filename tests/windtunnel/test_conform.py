@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from reports import FILES
-from tests.windtunnel.commands import complaint, windtunnel
+from tests.gateway.databases import REDIS, SERVER, missing_postgresql, missing_redis
+from tests.windtunnel.commands import ROOT, complaint, windtunnel
 from windtunnel.conform import without_key
 
 TARGET = """
@@ -112,3 +115,15 @@ def test_one_requirement_of_the_reference_gateway(tmp_path: Path) -> None:
         assert Path(path).is_file()
     shown = windtunnel("report", "show", str(tmp_path))
     assert shown.returncode == 0
+
+
+@pytest.mark.skipif(missing_postgresql() is not None, reason=str(missing_postgresql()))
+@pytest.mark.skipif(missing_redis() is not None, reason=str(missing_redis()))
+def test_what_workers_must_share_is_judged_on_four_of_them(tmp_path: Path) -> None:
+    """A sample of `make conformance-workers`: limits of users, budgets, refunds, the clock, failover."""
+    command = [sys.executable, "-m", "windtunnel", "conform", "--out", str(tmp_path), "--workers", "4"]
+    command += ["--database", SERVER, "--redis", REDIS]
+    command += [word for area in ("limits", "budgets", "FLV-018") for word in ("--only", area)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert (tmp_path / "junit.xml").exists()

@@ -25,7 +25,7 @@ from gateway.translation.delta import (
     Stopped,
     Thought,
 )
-from gateway.translation.prompt import CUSTOM_ARGUMENT
+from gateway.translation.free_text import unwrapped
 from gateway.upstreams.openai_chat import DONE_FRAME
 
 Json = dict[str, Any]
@@ -180,7 +180,7 @@ class Writing:
             self._begun = True
             frames = self._chunk({"role": "assistant", "content": ""})
         if self._custom is not None:
-            text = input_of("".join(self._custom))
+            text = unwrapped("".join(self._custom))
             self._custom = None
             frames += self._call({"custom": {"input": text}}) if text else b""
         return frames
@@ -188,13 +188,3 @@ class Writing:
     def _chunk(self, delta: Json, finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return sse.frame(orjson.dumps({**self._identity, "choices": [choice]}))
-
-
-def input_of(arguments: str) -> str:
-    """The free text in the arguments of a custom tool; the arguments themselves where they have none."""
-    try:
-        value = orjson.loads(arguments)
-    except ValueError:
-        return arguments
-    text = value.get(CUSTOM_ARGUMENT) if isinstance(value, dict) else None
-    return text if isinstance(text, str) else arguments

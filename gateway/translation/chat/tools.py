@@ -83,12 +83,22 @@ def read_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...],
     kind = object_of(choice, "tool_choice").get("type")
     if kind == "allowed_tools":
         return read_allowed(object_of(choice.get(kind), f"tool_choice.{kind}"), tools)
+    check_kind(kind)
+    name = name_of(object_of(choice.get(kind), f"tool_choice.{kind}"), f"tool_choice.{kind}")
+    return tools, chosen(name, tools)
+
+
+def check_kind(kind: Any) -> None:
+    """Raises Untranslatable for a forced tool that is the upstream's own."""
     if kind not in ("function", "custom"):
         raise Untranslatable(f"`tool_choice` asks for {shown(kind)!r}, which only the upstream itself can run.")
-    name = name_of(object_of(choice.get(kind), f"tool_choice.{kind}"), f"tool_choice.{kind}")
+
+
+def chosen(name: str, tools: tuple[Tool, ...]) -> ToolChoice:
+    """The choice of one tool, which must be among those offered. Raises Untranslatable."""
     if all(tool.name != name for tool in tools):
         raise Untranslatable(f"`tool_choice` asks for {shown(name)!r}, which is not among `tools`.")
-    return tools, ToolChoice("tool", name)
+    return ToolChoice("tool", name)
 
 
 def read_mode(value: Any, tools: tuple[Tool, ...], where: str) -> ToolChoice | None:

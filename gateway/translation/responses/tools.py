@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.errors import shown
 from gateway.translation.chat.parts import Json, object_of, text_of
-from gateway.translation.chat.tools import name_of, read_function, read_mode, valid_name
+from gateway.translation.chat.tools import check_kind, chosen, name_of, read_function, read_mode, valid_name
 from gateway.translation.fields import due
 from gateway.translation.prompt import Prompt, Tool, ToolChoice, Untranslatable
 
@@ -104,12 +104,8 @@ def read_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...],
     kind = object_of(choice, "tool_choice").get("type")
     if kind == "allowed_tools":
         return read_allowed(choice, tools)
-    if kind not in ("function", "custom"):
-        raise Untranslatable(f"`tool_choice` asks for {shown(kind)!r}, which only the upstream itself can run.")
-    name = full_name(choice, "tool_choice")
-    if all(tool.name != name for tool in tools):
-        raise Untranslatable(f"`tool_choice` asks for {shown(name)!r}, which is not among `tools`.")
-    return tools, ToolChoice("tool", name)
+    check_kind(kind)
+    return tools, chosen(full_name(choice, "tool_choice"), tools)
 
 
 def read_allowed(allowed: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice | None]:
