@@ -49,9 +49,9 @@ def deployment_slug_taken_again() -> None:
     """A second deployment of a slug takes the place of the first."""
 
     @around(endpoint, "put")
-    def put(old: Any, connection: Connection, made: Deployment, now_ms: int) -> Any:
+    def put(old: Any, connection: Connection, made: Deployment, *others: Any) -> Any:
         deployments.drop(connection, made.payer_id, made.slug)
-        return old(connection, made, now_ms)
+        return old(connection, made, *others)
 
 
 @mutant()
