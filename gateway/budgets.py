@@ -1,7 +1,8 @@
 """Limits of a calendar month: those of keys and of organisations, as the caps of a hold.
 
-A key's limit is the account's (`Key.spending_limit_uc`), an organisation's budget is kept here. What has no limit is
-not counted; a scope that gets one is counted anew from the ledger at its first hold. Source: docs/decisions.md#budgets.
+A key's limit is the account's (`Key.spending_limit_uc`), an organisation's budget is kept here. What never had
+a limit is not counted; a scope that gets one is counted anew from the ledger at its first hold, and from then on also
+while it has none. Source: docs/decisions.md#budgets.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ async def once(services: Services, exchange: Exchange, key: Key, raw: bytes, ans
     try:
         ending, charged_uc = await answer()
     finally:
-        whole = ending is not None and ending.status == "succeeded"
-        if whole or charged_uc:
-            replays.finish(whose, exchange.content_type, b"".join(exchange.record) if whole else None)
+        used_up, kept = _to_keep(exchange.record, ending, charged_uc)
+        if used_up:
+            replays.finish(whose, exchange.content_type, kept)
         else:
             replays.forget(whose)
 
@@ -62,12 +62,17 @@ async def _once_of_all(
     try:
         ending, charged_uc = await answer()
     finally:
-        whole = ending is not None and ending.status == "succeeded"
-        if whole or charged_uc:
-            kept = b"".join(exchange.record) if whole else None
+        used_up, kept = _to_keep(exchange.record, ending, charged_uc)
+        if used_up:
             await replays.finish(whose, request_id, exchange.content_type, kept)
         else:
             await replays.forget(whose, request_id)
+
+
+def _to_keep(record: list[bytes], ending: Ending | None, charged_uc: int) -> tuple[bool, bytes | None]:
+    """Whether the key is used up, and the answer to repeat: a whole one alone is repeated."""
+    whole = ending is not None and ending.status == "succeeded"
+    return whole or charged_uc > 0, b"".join(record) if whole else None
 
 
 async def _again(exchange: Exchange, entry: Entry) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class OwnGateway:
         self._folder = folder
         self._name = new_name()
         self._starts = 0
+        self._starting: asyncio.Future[Server] | None = None  # the last start, which goes on if the check is cut short
         self.server: Server | None = None
         self.case = case
 
@@ -40,7 +41,8 @@ class OwnGateway:
         self._starts += 1
         log = self._folder / f"start-{self._starts}.log"
         try:
-            self.server = await asyncio.to_thread(Server, argv, log)
+            self._starting = asyncio.ensure_future(asyncio.to_thread(Server, argv, log))
+            self.server = await asyncio.shield(self._starting)
         except StartError as error:
             raise HarnessError(f"the target's start command: {error}") from error
         ready = self.server.ready["gateway"]
@@ -55,7 +57,10 @@ class OwnGateway:
             await asyncio.to_thread(self.server.kill)
 
     async def close(self) -> None:
-        """Kill it if it still runs, and clean up after it."""
+        """Kill it if it still runs or is about to, and clean up after it."""
+        if self._starting is not None:
+            with suppress(StartError):
+                self.server = await self._starting
         await self.kill()
         if self._starts:
             await self._run(self._shared.target.clean_up_command)
